@@ -1,0 +1,13 @@
+//! All that touches Linux, behind small traits so that everything else runs against [`fake`].
+
+pub mod http;
+
+use crate::time::{Instant, UnixTime};
+
+/// The clocks. The real one is `clock::System`; nothing else reads a clock.
+pub trait Clock {
+    /// CLOCK_BOOTTIME.
+    fn now(&self) -> Instant;
+    /// CLOCK_REALTIME.
+    fn wall(&self) -> UnixTime;
+}

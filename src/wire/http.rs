@@ -1,0 +1,148 @@
+//! HTTP requests as values. A request says by which way it leaves ([`Route`]), whom it trusts ([`Trust`]) and how
+//! long it may take; a reply of any status is a reply, only transport failures are errors.
+
+use crate::time::Duration;
+use std::fmt;
+use std::io::{self, Read};
+use std::net::{IpAddr, SocketAddr};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+    Delete,
+}
+
+/// By which way a connection leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Outside the tunnel, marked with `firewall::OWN_MARK`; names are resolved by pvpn's own marked resolver.
+    Outside,
+    /// Inside the tunnel: bound to this interface and source address.
+    Tunnel { interface: String, source: IpAddr },
+    /// As the machine's routes say: loopback and LAN (qBittorrent's WebUI).
+    Local,
+}
+
+/// Whose certificates are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The built-in web roots, and the certificates of this PEM text as well.
+    Web { extra_pem: Option<Vec<u8>> },
+    /// Only these anchors. `name_from_cn`: a leaf without any SAN is matched by its subject's CN (PIA's older
+    /// servers), everything else checked as usual.
+    Only { anchors: Vec<Anchor>, name_from_cn: bool },
+}
+
+/// A trust anchor: DER of the subject name (without its outer SEQUENCE header, as webpki wants it) and of the SubjectPublicKeyInfo (likewise).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    pub subject: Vec<u8>,
+    pub spki: Vec<u8>,
+}
+
+/// One request. The body and the secret-bearing parts never reach a log.
+#[derive(Clone)]
+pub struct Request {
+    pub method: Method,
+    /// Absolute, `http` or `https`; percent-encoded already.
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<Vec<u8>>,
+    pub route: Route,
+    pub trust: Trust,
+    /// Connect here instead of resolving the host of `url`; SNI and `Host` stay those of `url`.
+    pub connect_to: Option<SocketAddr>,
+    /// From the first byte sent to the last one read.
+    pub timeout: Duration,
+    /// Reading more than this of the body is an error.
+    pub body_limit: u64,
+    pub redirects: u8,
+}
+
+impl Request {
+    /// A GET outside the tunnel trusting the web roots: 10 s, 1 MiB, no redirects.
+    pub fn get(url: impl Into<String>) -> Request {
+        Request {
+            method: Method::Get,
+            url: url.into(),
+            headers: Vec::new(),
+            body: None,
+            route: Route::Outside,
+            trust: Trust::Web { extra_pem: None },
+            connect_to: None,
+            timeout: Duration::from_secs(10),
+            body_limit: 1 << 20,
+            redirects: 0,
+        }
+    }
+
+    pub fn post(url: impl Into<String>, content_type: &str, body: impl Into<Vec<u8>>) -> Request {
+        let mut r = Request::get(url);
+        r.method = Method::Post;
+        r.body = Some(body.into());
+        r.header("Content-Type", content_type)
+    }
+
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Request {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+impl fmt::Debug for Request {
+    /// Method and address without query: queries, headers and bodies carry secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.method, self.url.split('?').next().unwrap_or_default())
+    }
+}
+
+/// A reply of any status.
+pub struct Response {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Decompressed. Reading ends with an error at the request's time or size limit.
+    pub body: Box<dyn Read + Send>,
+}
+
+impl Response {
+    /// First value of this header; `name` in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// The whole body as text, bytes that are not UTF-8 replaced.
+    pub fn text(&mut self) -> io::Result<String> {
+        let mut bytes = Vec::new();
+        self.body.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// Why no reply came, as far as callers choose by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpError {
+    /// The name does not resolve, with what was asked.
+    Resolve(String),
+    /// Refused, unreachable, reset, or the time is up.
+    Connect(String),
+    TimedOut,
+    /// The certificate is not acceptable or the TLS handshake failed.
+    Tls(String),
+    /// What came is not HTTP, or over the size limit.
+    Protocol(String),
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HttpError::Resolve(s) | HttpError::Connect(s) | HttpError::Tls(s) | HttpError::Protocol(s) => {
+                f.write_str(s)
+            }
+            HttpError::TimedOut => f.write_str("timed out"),
+        }
+    }
+}
+
+impl std::error::Error for HttpError {}

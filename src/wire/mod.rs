@@ -1,0 +1,4 @@
+//! Bytes and values. Nothing here has a socket or a clock, and no input panics: length is checked once, at the head of
+//! each parser. Imports only `std`, `time` and `address`.
+
+pub mod http;
