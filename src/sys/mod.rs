@@ -1,6 +1,7 @@
 //! All that touches Linux, behind small traits so that everything else runs against [`fake`].
 
 pub mod http;
+pub mod netlink;
 
 use crate::time::{Instant, UnixTime};
 

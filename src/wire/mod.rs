@@ -2,3 +2,4 @@
 //! each parser. Imports only `std`, `time` and `address`.
 
 pub mod http;
+pub mod nlmsg;
