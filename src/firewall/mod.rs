@@ -1,9 +1,47 @@
-//! What may pass. One [`Policy`] value per state of the supervisor; `ruleset.rs` turns it into nftables rules, one
-//! atomic batch per change.
+//! What may pass. One [`Policy`] value per state of the supervisor; [`ruleset`] turns it into nftables rules, and
+//! `sys/nft.rs` loads those as one atomic batch per change.
+//!
+//! # Promises while the kill switch is closed
+//!
+//! What leaves this machine is one of these, and nothing else:
+//!
+//! - **Loopback.**
+//! - **The tunnel's encrypted packets**: UDP with the tunnel's mark to its endpoint's address and port. Never matched
+//!   by owner (an encrypted packet keeps the uid of the program whose packet is inside) and never by address alone
+//!   (any program could then speak to the server in the clear and be recognised behind it).
+//! - **pvpn's own sockets**, by mark and uid 0, only while [`Policy::own_sockets`] says that they are needed. The mark
+//!   alone would admit every program with CAP_NET_RAW, which may set marks since Linux 5.17.
+//! - **DHCP** of both families, unicast renewals too, and **neighbour and router discovery** on the link: hop limit
+//!   255, to link-local unicast and multicast only.
+//! - **mDNS** to its link-local groups.
+//! - **The LAN**, but nothing to its ports 53 and 853. LAN means private ranges; a public range only when the
+//!   configuration names it ([`lan`]).
+//! - **Whatever goes through an open tunnel**, but DNS (ports 53 and 853, TCP and UDP) only to the resolver in use.
+//!   With [`DnsPolicy::Machine`] the machine's own resolvers may be asked wherever they are.
+//!
+//! What comes in is loopback, the LAN, replies to DHCP and neighbour discovery, answers to what the list above let
+//! out, the forwarded port through the tunnel, and the ports of [`Policy::inbound`].
+//!
+//! Hence:
+//!
+//! - Rules look at the interface a packet really leaves by, so neither a socket bound to a link nor an injected route
+//!   finds a way out: it finds the drop at the end.
+//! - No rule accepts outgoing packets because their flow is "established": what was allowed a policy ago is not
+//!   allowed on that account. Forwarded traffic (containers, virtual machines) follows the same rules.
+//! - A packet to the tunnel's address that arrives on another interface is dropped before connection tracking sees it
+//!   (CVE-2019-14899), also while the kill switch is open.
+//! - Packet sockets, which pass by every rule above, meet the same list again in an egress chain on each physical
+//!   link, where the kernel has that hook (5.16). AF_XDP has no hook at all.
+//! - Both address families are closed alike. Denied packets are dropped, not rejected: a sender on this machine learns
+//!   of a dropped datagram at once (EPERM), a connection outlives the moment in which a tunnel changes, and no answer
+//!   has to find its own way out.
+//!
+//! With the kill switch open nothing is dropped but what is addressed to the tunnel from elsewhere, and what comes
+//! through it unasked.
 
 pub mod ruleset;
 
-use crate::address::IpNet;
+use crate::address::{IpNet, PRIVATE};
 use std::net::{IpAddr, SocketAddr};
 
 /// Mark of WireGuard's encrypted packets, unless the `.conf` names another. Chosen: clear of 0x4000, 0x8000 (kube)
@@ -13,6 +51,36 @@ pub const TUNNEL_MARK: u32 = 0x1076;
 pub const OWN_MARK: u32 = 0x1077;
 /// Routing table of a full tunnel (4214).
 pub const TUNNEL_TABLE: u32 = 0x1076;
+
+/// A kernel setting that the rules rely on while a tunnel is up. The kernel uses the greatest of `all` and the
+/// interface's own value, so a greater value of the owner stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sysctl {
+    /// Path below `/proc/sys`.
+    pub path: &'static str,
+    pub at_least: u32,
+    pub why: &'static str,
+}
+
+/// Values and meanings: Linux `Documentation/networking/ip-sysctl.rst`.
+pub const SYSCTLS: [Sysctl; 3] = [
+    Sysctl {
+        path: "net/ipv4/conf/all/arp_ignore",
+        at_least: 2,
+        why: "answer ARP only for addresses of the link it came by: else anyone on the LAN learns the tunnel's",
+    },
+    Sysctl {
+        path: "net/ipv4/conf/all/arp_announce",
+        at_least: 2,
+        why: "never name the tunnel's address as the sender of an ARP request",
+    },
+    Sysctl {
+        path: "net/ipv4/conf/all/src_valid_mark",
+        at_least: 1,
+        why: "reverse-path checks follow the mark restored from conntrack: strict rp_filter drops the server's \
+              packets otherwise",
+    },
+];
 
 /// The tunnel as the firewall sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +97,7 @@ pub struct TunnelPolicy {
     pub open: bool,
     /// The forwarded port, let in through the tunnel over TCP and UDP.
     pub forwarded_port: Option<u16>,
-    /// The port to let in for services on the tunnel side beside it; empty for now.
+    /// Whether the segment size of TCP connections is lowered to what fits the tunnel.
     pub mss_clamp: bool,
 }
 
@@ -47,6 +115,7 @@ pub enum DnsPolicy {
 /// A port let in from outside the tunnel, for a service of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inbound {
+    /// `None`: by whatever interface that is not a tunnel.
     pub interface: Option<String>,
     pub udp: bool,
     pub port: u16,
@@ -66,4 +135,69 @@ pub struct Policy {
     pub inbound: Vec<Inbound>,
     /// Physical links for the netdev egress hook; empty where the kernel has none.
     pub links: Vec<String>,
+}
+
+impl Policy {
+    /// Kill switch closed, no tunnel.
+    pub fn blocked(lan: Vec<IpNet>) -> Policy {
+        Policy {
+            killswitch: true,
+            lan,
+            tunnels: Vec::new(),
+            dns: DnsPolicy::None,
+            own_sockets: false,
+            inbound: Vec::new(),
+            links: Vec::new(),
+        }
+    }
+
+    /// Kill switch closed: the tunnel may shake hands, pvpn's own sockets may ask the provider, nothing passes
+    /// through the tunnel.
+    pub fn connecting(lan: Vec<IpNet>, tunnel: TunnelPolicy) -> Policy {
+        let tunnel = TunnelPolicy { open: false, ..tunnel };
+        Policy { tunnels: vec![tunnel], own_sockets: true, ..Policy::blocked(lan) }
+    }
+
+    /// Kill switch closed, traffic flows through the tunnel.
+    pub fn connected(lan: Vec<IpNet>, tunnel: TunnelPolicy, dns: DnsPolicy) -> Policy {
+        let tunnel = TunnelPolicy { open: true, ..tunnel };
+        Policy { tunnels: vec![tunnel], dns, ..Policy::blocked(lan) }
+    }
+
+    /// Kill switch closed, `old` carries traffic while `to` shakes hands.
+    pub fn switching(lan: Vec<IpNet>, old: TunnelPolicy, to: TunnelPolicy, dns: DnsPolicy) -> Policy {
+        let old = TunnelPolicy { open: true, ..old };
+        let to = TunnelPolicy { open: false, ..to };
+        Policy { tunnels: vec![old, to], dns, own_sockets: true, ..Policy::blocked(lan) }
+    }
+
+    /// Kill switch open, tunnel up: what the tunnel itself needs, and its own protection. Without tunnels there are
+    /// no rules at all.
+    pub fn open(tunnels: Vec<TunnelPolicy>) -> Policy {
+        let tunnels = tunnels.into_iter().map(|t| TunnelPolicy { open: true, ..t }).collect();
+        Policy { killswitch: false, tunnels, own_sockets: true, ..Policy::blocked(Vec::new()) }
+    }
+
+    pub fn with_links(self, links: Vec<String>) -> Policy {
+        Policy { links, ..self }
+    }
+
+    pub fn with_own_sockets(self, own_sockets: bool) -> Policy {
+        Policy { own_sockets, ..self }
+    }
+
+    pub fn with_dns(self, dns: DnsPolicy) -> Policy {
+        Policy { dns, ..self }
+    }
+}
+
+/// What "LAN" means: the configured networks as they are, else the private ones among those attached to the links
+/// (`None` when they could not be listed), else, when that leaves none, all private ranges, so that the owner is never
+/// locked out. An attacker who hands out a public range by DHCP gains nothing (TunnelCrack LocalNet, CVE-2023-36672).
+pub fn lan(configured: Option<&[IpNet]>, attached: Option<&[IpNet]>) -> Vec<IpNet> {
+    let nets: Vec<IpNet> = match configured {
+        Some(nets) => nets.iter().map(IpNet::network).collect(),
+        None => attached.unwrap_or_default().iter().map(IpNet::network).filter(IpNet::is_private).collect(),
+    };
+    if nets.is_empty() { PRIVATE.to_vec() } else { nets }
 }
