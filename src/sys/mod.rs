@@ -1,7 +1,10 @@
 //! All that touches Linux, behind small traits so that everything else runs against [`fake`].
 
+pub mod clock;
 pub mod http;
 pub mod netlink;
+pub mod resolve;
+pub mod socket;
 
 use crate::time::{Instant, UnixTime};
 

@@ -1,5 +1,7 @@
 //! Bytes and values. Nothing here has a socket or a clock, and no input panics: length is checked once, at the head of
 //! each parser. Imports only `std`, `time` and `address`.
 
+pub mod dns;
 pub mod http;
 pub mod nlmsg;
+pub mod x509;

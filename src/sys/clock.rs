@@ -1,0 +1,28 @@
+//! The clocks, read here and nowhere else: CLOCK_BOOTTIME, which goes on through suspend and never jumps, and the wall
+//! clock for certificates, log lines and `status`.
+
+use super::Clock;
+use crate::time::{Duration, Instant, UnixTime};
+use nix::time::{ClockId, clock_gettime};
+
+/// The machine's own clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct System;
+
+impl Clock for System {
+    fn now(&self) -> Instant {
+        Instant::from_boot(read(ClockId::CLOCK_BOOTTIME))
+    }
+
+    fn wall(&self) -> UnixTime {
+        UnixTime(read(ClockId::CLOCK_REALTIME).as_secs())
+    }
+}
+
+/// Zero where the kernel has no such clock (CLOCK_BOOTTIME: before 2.6.39) or it stands before its epoch.
+fn read(clock: ClockId) -> Duration {
+    clock_gettime(clock).map_or(Duration::ZERO, |t| {
+        let (secs, nanos) = (u64::try_from(t.tv_sec()), u32::try_from(t.tv_nsec()));
+        Duration::new(secs.unwrap_or(0), nanos.unwrap_or(0))
+    })
+}
