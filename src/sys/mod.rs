@@ -1,10 +1,16 @@
 //! All that touches Linux, behind small traits so that everything else runs against [`fake`].
 
+pub mod child;
 pub mod clock;
+pub mod files;
 pub mod http;
 pub mod netlink;
+pub mod notify;
+pub mod poll;
 pub mod resolve;
+pub mod signal;
 pub mod socket;
+pub mod user;
 
 use crate::time::{Instant, UnixTime};
 
