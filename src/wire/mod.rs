@@ -3,5 +3,6 @@
 
 pub mod dns;
 pub mod http;
+pub mod natpmp;
 pub mod nlmsg;
 pub mod x509;
