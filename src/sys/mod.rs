@@ -4,6 +4,7 @@ pub mod child;
 pub mod clock;
 pub mod files;
 pub mod http;
+pub mod net;
 pub mod netlink;
 pub mod notify;
 pub mod poll;

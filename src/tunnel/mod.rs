@@ -1,5 +1,7 @@
 //! A tunnel as a value: what `wg-quick` text describes and what a provider's API returns.
 
+pub mod device;
+
 use crate::address::IpNet;
 use crate::config::secret::{PublicKey, SecretKey};
 use crate::provider::Endpoint;

@@ -5,4 +5,5 @@ pub mod dns;
 pub mod http;
 pub mod natpmp;
 pub mod nlmsg;
+pub mod rtnl;
 pub mod x509;
