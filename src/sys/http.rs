@@ -146,3 +146,6 @@ fn explain(e: ureq::Error, host: &str) -> HttpError {
         _ => protocol("the reply is not HTTP"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -250,3 +250,6 @@ pub fn outside_servers() -> Vec<SocketAddr> {
     }
     BEHIND.map(read).into_iter().flatten().filter(|s| !s.ip().is_loopback()).chain(original).collect()
 }
+
+#[cfg(test)]
+mod tests;

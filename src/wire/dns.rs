@@ -187,3 +187,6 @@ fn word_at(b: &[u8], at: usize) -> Result<u16, Malformed> {
     let two = b.get(at..at.saturating_add(2)).ok_or(Malformed)?;
     Ok(u16::from_be_bytes([two[0], two[1]]))
 }
+
+#[cfg(test)]
+mod tests;

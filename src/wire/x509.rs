@@ -98,3 +98,70 @@ impl<'a> Der<'a> {
         self.expect(tag).map(Der)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        let mut b = vec![tag, 0x82];
+        b.extend((content.len() as u16).to_be_bytes());
+        b.extend(content);
+        b
+    }
+
+    fn attribute(oid: &[u8], value: &[u8]) -> Vec<u8> {
+        element(SET, &[&element(SEQUENCE, &[&element(OID, &[oid]), &element(0x0c, &[value])])])
+    }
+
+    fn certificate(subject: &[&[u8]], extension: &[u8]) -> Vec<u8> {
+        let any = element(SEQUENCE, &[b"\x05\0"]);
+        let extension = element(SEQUENCE, &[&element(OID, &[extension]), &element(4, &[b"x"])]);
+        let extensions = element(EXTENSIONS, &[&element(SEQUENCE, &[&extension])]);
+        let version = element(VERSION, &[b"\x02\x01\x02"]);
+        let subject = element(SEQUENCE, subject);
+        let tbs =
+            element(SEQUENCE, &[&version, b"\x02\x01\x01", &any, &any, &any, &subject, &any, &extensions]);
+        element(SEQUENCE, &[&tbs, &any, b"\x03\x01\0"])
+    }
+
+    #[test]
+    fn a_leaf_tells_its_common_name_and_whether_it_has_an_alternative_one() {
+        let organisation = attribute(&[0x55, 4, 10], b"x");
+        let cn = attribute(COMMON_NAME, b"Server-12621-0a");
+        let old = certificate(&[&organisation, &cn], &[0x55, 29, 15]);
+        let names = Names { common_name: Some(b"Server-12621-0a"), has_alternative: false };
+        assert_eq!(parse_names(&old), Ok(names));
+        let recent = certificate(&[&cn], ALTERNATIVE_NAME);
+        assert!(parse_names(&recent).unwrap().has_alternative);
+    }
+
+    #[test]
+    fn two_common_names_are_as_good_as_none() {
+        let cn = attribute(COMMON_NAME, b"a");
+        let twice = certificate(&[&cn, &attribute(COMMON_NAME, b"b")], &[0x55, 29, 15]);
+        assert_eq!(parse_names(&twice).unwrap().common_name, None);
+        assert_eq!(parse_names(&certificate(&[&cn], &[1])).unwrap().common_name, Some(&b"a"[..]));
+    }
+
+    #[test]
+    fn no_shorter_or_mangled_certificate_panics_or_passes_for_another() {
+        let whole = certificate(&[&attribute(COMMON_NAME, b"host")], ALTERNATIVE_NAME);
+        for n in 0..whole.len() {
+            assert_eq!(parse_names(&whole[..n]), Err(Malformed), "{n} bytes");
+        }
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        for _ in 0..20_000 {
+            let mut b = whole.clone();
+            for _ in 0..3 {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                let at = state as usize % b.len();
+                b[at] = (state >> 32) as u8;
+            }
+            let _ = parse_names(&b);
+        }
+    }
+}
