@@ -3,7 +3,11 @@
 //! A key that is not set in the file has the default of the contract, never a made-up value; `Option` means that
 //! unset has a meaning of its own (guessed, computed, or "no filter").
 
+pub mod ini;
+pub mod keys;
+pub mod load;
 pub mod secret;
+pub mod wgconf;
 
 use crate::address::IpNet;
 use crate::provider::{Country, ProviderKind};

@@ -1,6 +1,8 @@
 //! Where servers and keys come from. A provider lists servers and, for a chosen one, logs in and returns the
 //! [`Tunnel`] to bring up together with how its port is held. Nothing here changes the machine.
 
+pub mod file;
+
 use crate::error::Result;
 use crate::tunnel::Tunnel;
 use std::fmt;
