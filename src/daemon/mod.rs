@@ -1,1 +1,3 @@
 //! (filled by its own change)
+
+pub mod lease;

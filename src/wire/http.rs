@@ -2,6 +2,7 @@
 //! long it may take; a reply of any status is a reply, only transport failures are errors.
 
 use crate::time::Duration;
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
@@ -117,6 +118,36 @@ impl Response {
         let mut bytes = Vec::new();
         self.body.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// A reply read to its end: what the machines of the supervisor are handed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// Reads the body; ends with an error at the request's time or size limit.
+    pub fn read(mut response: Response) -> io::Result<Reply> {
+        let mut body = Vec::new();
+        response.body.read_to_end(&mut body)?;
+        Ok(Reply { status: response.status, headers: response.headers, body })
+    }
+
+    /// The body as text, bytes that are not UTF-8 replaced.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+}
+
+impl fmt::Debug for Reply {
+    /// Status and length: headers and bodies carry secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} bytes)", self.status, self.body.len())
     }
 }
 
