@@ -1,3 +1,4 @@
 //! (filled by its own change)
 
 pub mod lease;
+pub mod publish;
