@@ -1,0 +1,212 @@
+# shellcheck shell=bash
+# What scenarios are written with: checks that print one line each, and the lab's hosts and troubles by name.
+# A scenario is straight-line shell; it never stops at a failed check, so that one run shows everything.
+
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin HOME=/root LANG=C.UTF-8
+SCENARIO=${SCENARIO:-lab}
+RUN=/run/lab
+INET=203.0.113.80
+DIRECT=203.0.113.5
+EXIT1=11.22.33.11 EXIT2=11.22.33.12 EXIT3=11.22.33.13
+CONFIG=/root/.pvpn-cli/pvpn
+export INET DIRECT EXIT1 EXIT2 EXIT3 CONFIG
+
+# -- lines for the host
+
+say() { printf '%s\n' "$*"; }
+note() { printf '# %s\n' "$*"; }
+ok() { say "ok $SCENARIO: $*"; }
+not_ok() { say "not ok $SCENARIO: $*"; }
+skip() { say "skip $SCENARIO: $*"; }
+
+# check WORDS COMMAND...: passes when the command does; its output is shown when it does not.
+check() {
+    local words=$1 output code
+    shift
+    output=$("$@" 2>&1)
+    code=$?
+    if [ $code = 0 ]; then
+        ok "$words"
+    else
+        not_ok "$words"
+        note "exit $code: $*"
+        printf '%s\n' "$output" | head -n 40 | sed 's/^/#   /'
+    fi
+    return $code
+}
+
+# same WORDS WANTED GOT
+same() {
+    if [ "$2" = "$3" ]; then
+        ok "$1"
+    else
+        not_ok "$1"
+        printf 'wanted: %s\ngot:    %s\n' "$2" "$3" | sed 's/^/#   /'
+        return 1
+    fi
+}
+
+# fails COMMAND...: for checks that something does not happen.
+fails() { ! "$@"; }
+
+# within SECONDS COMMAND...: asks until the command passes.
+within() {
+    local until=$(($(uptime_ms) + $1 * 1000))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "$(uptime_ms)" -lt $until ] || { "$@"; return; }
+        sleep 0.2
+    done
+}
+
+uptime_ms() { local up _; read -r up _ </proc/uptime; up=${up/./}; echo "${up}0"; }
+uptime_s() { local up _; read -r up _ </proc/uptime; echo "${up%.*}"; }
+
+# -- the internet, seen from the Pi and looking at it
+
+world() { curl -s --max-time "${1:-8}" "http://$INET/"; }
+world_is() { [ "$(world 3)" = "$1" ]; }
+resolver() { timeout 5 getent ahostsv4 which.lab | awk '{ print $1; exit }'; }
+on() { local ns=$1; shift; ip netns exec "$ns" "$@"; }
+gateway() { /lab/guest/gateway "$@"; }
+
+# knock ADDRESS PORT: a BitTorrent handshake from the internet host; passes when a BitTorrent program answers it.
+knock() { timeout 10 ip netns exec inet python3 /lab/guest/knock.py "$1" "$2"; }
+
+# lease NS PROTOCOL: the external port that the gateway forwards to the Pi, as the gateway itself tells.
+lease() {
+    # nft prints the protocol as miniupnpd matched it: a byte of the IPv4 header
+    local number=0x6
+    [ "$2" = tcp ] || number=0x11
+    if [ "$1" = vpn1 ]; then
+        on vpn1 nft list chain inet mini prerouting_miniupnpd |
+            sed -nE "s/.*(@nh,72,8 $number|l4proto $2|ip protocol $2) .*dport ([0-9]+) .*dnat.*/\\2/p" | head -n 1
+    else
+        awk -v p="$2" '$1 == p { print $2; exit }' "$RUN/$1.leases"
+    fi
+}
+
+# -- what leaves the Pi
+
+# capture NAME: begins a capture on the ISP's side; captured NAME ends it.
+capture() {
+    ip netns exec lan tcpdump -i pi -Q in -U -n -s 256 -B 4096 -Z root -w "$RUN/$1.pcap" >"$RUN/$1.tcpdump" 2>&1 &
+    echo $! >"$RUN/$1.pid"
+    within 10 grep -q 'listening on' "$RUN/$1.tcpdump"
+}
+captured() {
+    sleep 0.5
+    kill -INT "$(cat "$RUN/$1.pid")"
+    within 5 fails test -e "/proc/$(cat "$RUN/$1.pid")"
+    cp "$RUN/$1.pcap" "/lab/out/$SCENARIO-$1.pcap"
+}
+# leaks NAME: what in a capture is neither WireGuard nor on the allow list; passes when that is nothing.
+leaks() { python3 /lab/guest/leaks.py "$RUN/$1.pcap"; }
+
+# noise on|off: programs, root's and another user's, that try to get out by every way there is, all along.
+noise() {
+    if [ "$1" = on ]; then
+        python3 /lab/guest/noise.py >"$RUN/noise.log" 2>&1 &
+        echo $! >"$RUN/noise.pid"
+        within 15 test -s "$RUN/noise.count"
+    else
+        kill "$(cat "$RUN/noise.pid")"
+        sleep 0.3
+        note "noise: $(cat "$RUN/noise.count" 2>/dev/null) attempts"
+        rm -f "$RUN/noise.pid" "$RUN/noise.count"
+    fi
+}
+
+# -- qBittorrent, as user lab
+
+QB=http://127.0.0.1:8080/api/v2
+qb_start() {
+    local dir=/home/lab/.config/qBittorrent
+    if [ ! -e $dir/qBittorrent.conf ]; then
+        mkdir -p $dir
+        cat >$dir/qBittorrent.conf <<'CONF'
+[LegalNotice]
+Accepted=true
+
+[BitTorrent]
+Session\Port=6881
+Session\DHTEnabled=false
+Session\LSDEnabled=false
+Session\PeXEnabled=false
+
+[Preferences]
+WebUI\Address=127.0.0.1
+WebUI\Port=8080
+WebUI\LocalHostAuth=false
+CONF
+        chown -R 1000:1000 /home/lab
+    fi
+    setpriv --reuid=1000 --regid=1000 --clear-groups env HOME=/home/lab QT_LOGGING_RULES='*=false' \
+        qbittorrent-nox >"$RUN/qbittorrent.log" 2>&1 </dev/null &
+    echo $! >"$RUN/qbittorrent.pid"
+    within 60 qb_answers
+}
+qb_answers() { [ -n "$(qb_version)" ]; }
+qb_version() { curl -s --max-time 5 "$QB/app/version"; }
+qb_stop() {
+    [ -s "$RUN/qbittorrent.pid" ] || return 0
+    kill "$(cat "$RUN/qbittorrent.pid")"
+    within 20 fails test -e "/proc/$(cat "$RUN/qbittorrent.pid")" || kill -9 "$(cat "$RUN/qbittorrent.pid")"
+    rm -f "$RUN/qbittorrent.pid"
+}
+qb_pref() { curl -s --max-time 5 "$QB/app/preferences" | jq -r ".$1"; }
+qb_pref_is() { [ "$(qb_pref "$1")" = "$2" ]; }
+# A torrent that nobody has, so that a handshake from outside can be answered: knock.py names it too.
+qb_torrent() {
+    curl -s --max-time 5 -F urls='magnet:?xt=urn:btih:6c61626c61626c61626c61626c61626c61626c61&dn=lab' "$QB/torrents/add"
+}
+# listens ADDRESS PORT: asks the kernel, not qBittorrent.
+listens() { ss -Hltn "src $1:$2" | grep -q .; }
+
+# -- pvpn
+
+# configure: the contract's directory with the three servers and a configuration for the lab's LAN. Further lines come
+# from standard input, so that a scenario can set keys of its own.
+configure() {
+    rm -rf "$CONFIG"
+    mkdir -p "$CONFIG/wireguard"
+    chmod -R 0700 /root/.pvpn-cli
+    cp $RUN/wireguard/*.conf "$CONFIG/wireguard/"
+    {
+        printf '[vpn]\nprovider = file\n[network]\nlan = 192.168.1.0/24\n[qbittorrent]\nenable = true\nurl = http://127.0.0.1:8080\n'
+        cat
+    } >"$CONFIG/config.ini"
+    chmod 0600 "$CONFIG"/config.ini "$CONFIG"/wireguard/*
+}
+status() { timeout 5 pvpn status --json; }
+status_of() { status | jq -r "$1"; }
+status_is() { [ "$(status_of "$1")" = "$2" ]; }
+supervisor() { pgrep -x pvpn | head -n 1; }
+port_file() { cat /run/pvpn/forwarded_port; }
+
+# -- the machine
+
+snapshot() { /lab/guest/snapshot-machine >"$RUN/$1"; }
+# unchanged BEFORE: compares the machine with an earlier snapshot, line by line.
+unchanged() {
+    snapshot now
+    diff -U 1 "$RUN/$1" "$RUN/now"
+}
+
+# settle: after a scenario. What it left is a failure of that scenario, and is taken away with the lab's own tools.
+settle() {
+    local ns
+    [ ! -s "$RUN/noise.pid" ] || noise off
+    qb_stop
+    rm -rf /home/lab/.config /home/lab/.local /home/lab/.cache
+    for ns in vpn1 vpn2 vpn3; do gateway $ns talk; rm -f "$RUN/$ns.order"; done
+    if ! check "leaves the machine as it found it" unchanged pristine; then
+        timeout 15 pvpn disconnect --ks false >/dev/null 2>&1
+        # Only what pvpn's name stands on: the rest of the machine is the lab's own.
+        local pid link
+        for pid in $(pgrep -x pvpn); do kill -9 "$pid"; done
+        for link in $(ip -o link show type wireguard | awk -F': ' '{ print $2 }'); do ip link delete "$link"; done
+        nft list tables | grep pvpn | while read -r _ family table; do nft delete table "$family" "$table"; done
+    fi
+    rm -rf "$CONFIG"
+}
