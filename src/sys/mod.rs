@@ -2,6 +2,7 @@
 
 pub mod child;
 pub mod clock;
+pub mod conntrack;
 pub mod files;
 pub mod http;
 pub mod net;
@@ -10,8 +11,10 @@ pub mod notify;
 pub mod poll;
 pub mod resolve;
 pub mod signal;
+pub mod sock_diag;
 pub mod socket;
 pub mod user;
+pub mod wireguard;
 
 use crate::time::{Instant, UnixTime};
 

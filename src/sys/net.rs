@@ -1,13 +1,21 @@
 //! The network part of the machine, as a trait: links, addresses, routes, rules, WireGuard, conntrack and nftables.
 //!
+//! [`Kernel`] is the real one over netlink; `sys/fake.rs` holds the other. [`Monitor`] hears what others change.
+//!
 //! Every failure keeps its errno ([`netlink::errno`](super::netlink::errno)). Making what is there already exactly so,
 //! and undoing what is gone, is `Ok`. Nothing here decides anything.
+
+pub mod kernel;
+pub mod monitor;
 
 use crate::firewall::ruleset::Ruleset;
 use crate::tunnel::device::{Device, DeviceChange};
 use crate::wire::rtnl::{Address, Link, Path, Route, Rule};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+
+pub use kernel::Kernel;
+pub use monitor::{Changed, Monitor};
 
 /// Which conntrack entries are deleted, so that established flows do not survive a change of policy (leak class L10).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +26,7 @@ pub enum Flows {
     From(IpAddr),
 }
 
-/// The kernel's network configuration. Reading needs no right except for [`Net::wireguard`]; changing needs
+/// The machine's network configuration. Reading needs no right except for [`Net::wireguard`]; changing needs
 /// CAP_NET_ADMIN.
 pub trait Net {
     fn links(&self) -> io::Result<Vec<Link>>;
@@ -55,7 +63,7 @@ pub trait Net {
     /// How many entries went. A kernel without connection tracking has none.
     fn flush_conntrack(&self, flows: &Flows) -> io::Result<usize>;
 
-    /// Whether a socket of any program listens on (TCP) or is bound to (UDP) this address and port, by itself or by a
-    /// wildcard that includes it.
-    fn is_listening(&self, udp: bool, at: SocketAddr) -> io::Result<bool>;
+    /// Whether a socket of any program in this network namespace listens on (TCP) or is bound to (UDP) this address and
+    /// port, by itself or by a wildcard that includes it. One that is bound to another link than `device` does not count.
+    fn is_listening(&self, udp: bool, at: SocketAddr, device: &str) -> io::Result<bool>;
 }

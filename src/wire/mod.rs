@@ -1,9 +1,11 @@
 //! Bytes and values. Nothing here has a socket or a clock, and no input panics: length is checked once, at the head of
 //! each parser. Imports only `std`, `time` and `address`.
 
+pub mod conntrack;
 pub mod dns;
 pub mod http;
 pub mod natpmp;
 pub mod nlmsg;
 pub mod rtnl;
+pub mod sock_diag;
 pub mod x509;

@@ -1,0 +1,82 @@
+//! Connection tracking entries over nfnetlink (linux/netfilter/nfnetlink_conntrack.h).
+
+use super::nlmsg::{Attr, Malformed, Message, attrs_behind, nfgenmsg};
+use std::net::IpAddr;
+
+/// NFNL_SUBSYS_CTNETLINK, in the upper byte of a message kind.
+const SUBSYSTEM: u16 = 1 << 8;
+const IPCTNL_MSG_CT_GET: u16 = 1;
+const IPCTNL_MSG_CT_DELETE: u16 = 2;
+const NFGENMSG_LEN: usize = 4;
+
+const CTA_TUPLE_ORIG: u16 = 1;
+const CTA_TUPLE_REPLY: u16 = 2;
+const CTA_MARK: u16 = 8;
+const CTA_ID: u16 = 12;
+const CTA_ZONE: u16 = 18;
+const CTA_TUPLE_IP: u16 = 1;
+const CTA_IP_V4_SRC: u16 = 1;
+const CTA_IP_V6_SRC: u16 = 3;
+const NLA_F_NESTED: u16 = 0x8000;
+
+/// A tracked flow, with what it takes to delete it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow {
+    pub mark: u32,
+    /// Who began it.
+    pub source: Option<IpAddr>,
+    /// Who answers.
+    pub reply_source: Option<IpAddr>,
+    family: u8,
+    /// The attributes by which the kernel finds it again, as they came.
+    identity: Vec<(u16, Vec<u8>)>,
+}
+
+/// Asks for all flows of both families.
+pub fn dump() -> Message {
+    Message::new(SUBSYSTEM | IPCTNL_MSG_CT_GET, 0, &nfgenmsg(0, 0))
+}
+
+pub fn parse(payload: &[u8]) -> Result<Flow, Malformed> {
+    let family = *payload.first().ok_or(Malformed)?;
+    let mut flow = Flow { mark: 0, source: None, reply_source: None, family, identity: Vec::new() };
+    for attr in attrs_behind(payload, NFGENMSG_LEN)? {
+        let attr = attr?;
+        match attr.kind {
+            CTA_TUPLE_ORIG => {
+                flow.source = source(&attr)?;
+                flow.identity.push((attr.kind | NLA_F_NESTED, attr.payload.to_vec()));
+            }
+            CTA_TUPLE_REPLY => flow.reply_source = source(&attr)?,
+            CTA_MARK => flow.mark = attr.be32()?,
+            CTA_ID | CTA_ZONE => flow.identity.push((attr.kind, attr.payload.to_vec())),
+            _ => {}
+        }
+    }
+    Ok(flow)
+}
+
+/// Deletes just this flow: one that took its place meanwhile has another id.
+pub fn delete(flow: &Flow) -> Message {
+    let mut m = Message::new(SUBSYSTEM | IPCTNL_MSG_CT_DELETE, 0, &nfgenmsg(flow.family, 0));
+    for (kind, payload) in &flow.identity {
+        m.put(*kind, payload);
+    }
+    m
+}
+
+fn source(tuple: &Attr<'_>) -> Result<Option<IpAddr>, Malformed> {
+    for attr in tuple.attrs() {
+        let attr = attr?;
+        if attr.kind != CTA_TUPLE_IP {
+            continue;
+        }
+        for attr in attr.attrs() {
+            let attr = attr?;
+            if matches!(attr.kind, CTA_IP_V4_SRC | CTA_IP_V6_SRC) {
+                return attr.ip().map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
