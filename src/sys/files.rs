@@ -6,6 +6,8 @@
 
 mod disk;
 #[cfg(test)]
+pub mod fake;
+#[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;

@@ -17,6 +17,8 @@ pub mod user;
 pub mod wireguard;
 
 use crate::time::{Instant, UnixTime};
+use files::Files;
+use net::Net;
 
 /// The clocks. The real one is `clock::System`; nothing else reads a clock.
 pub trait Clock {
@@ -24,4 +26,10 @@ pub trait Clock {
     fn now(&self) -> Instant;
     /// CLOCK_REALTIME.
     fn wall(&self) -> UnixTime;
+}
+
+/// What `change` works on.
+pub trait Machine {
+    fn net(&self) -> &dyn Net;
+    fn files(&self) -> &dyn Files;
 }

@@ -1,0 +1,109 @@
+//! What outlives a reboot, in `/var/lib/pvpn` (0700): whether the kill switch is closed and with which rules, the highest
+//! wall clock seen, qBittorrent's earlier settings. Each is a small file of mode 0600, replaced as a whole and synced.
+
+use crate::address::{IpNet, PRIVATE};
+use crate::error::{Doing, Error, Result};
+use crate::sys::files::{Durable, Files};
+use crate::time::UnixTime;
+use miniserde::{Deserialize, Serialize, json};
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+pub const STATE_DIR: &str = "/var/lib/pvpn";
+const KILLSWITCH: &str = "/var/lib/pvpn/killswitch";
+const CLOCK: &str = "/var/lib/pvpn/clock";
+const QBITTORRENT: &str = "/var/lib/pvpn/qbittorrent.json";
+/// Each holds less than 1 KiB; more is none of ours (chosen).
+const LIMIT: usize = 1 << 16;
+const PRIVATE_MODE: u32 = 0o600;
+
+/// A closed kill switch, and what stays open around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KillSwitch {
+    pub lan: Vec<IpNet>,
+}
+
+/// Whether the kill switch is closed; `None` = open. A file that can't be understood counts as closed, with the private
+/// networks as `lan`: the owner is never locked out, and nothing opens by accident.
+pub fn load_killswitch(files: &dyn Files) -> Result<Option<KillSwitch>> {
+    let Some(text) = load(files, KILLSWITCH)? else { return Ok(None) };
+    let mut lines = text.lines();
+    if lines.next() == Some("off") {
+        return Ok(None);
+    }
+    let lan = text.lines().find_map(|l| l.strip_prefix("lan ")).and_then(|nets| {
+        nets.split(' ').map(str::parse).collect::<std::result::Result<Vec<IpNet>, _>>().ok()
+    });
+    Ok(Some(KillSwitch { lan: lan.unwrap_or_else(|| PRIVATE.to_vec()) }))
+}
+
+/// Remembers it over reboots. Closing: before the rules are loaded; opening: before they are taken away. So a crash
+/// between the two is finished by the next recovery.
+pub fn store_killswitch(files: &dyn Files, killswitch: Option<&KillSwitch>) -> Result<()> {
+    let text = match killswitch {
+        None => "off\n".to_owned(),
+        Some(closed) => {
+            let mut text = "on\nlan".to_owned();
+            for net in &closed.lan {
+                // Writing into a String does not fail.
+                let _ = write!(text, " {net}");
+            }
+            text + "\n"
+        }
+    };
+    store(files, KILLSWITCH, &text)
+}
+
+/// The highest wall clock that a handshake was accepted with. WireGuard peers reject a clock behind it
+/// (whitepaper section 5.1).
+pub fn load_clock(files: &dyn Files) -> Result<Option<UnixTime>> {
+    let text = load(files, CLOCK)?;
+    Ok(text.and_then(|t| t.trim().parse().ok()).map(UnixTime))
+}
+
+/// Remembers the wall clock if it is higher than the one remembered.
+pub fn raise_clock(files: &dyn Files, seen: UnixTime) -> Result<()> {
+    if load_clock(files)?.is_some_and(|highest| highest >= seen) {
+        return Ok(());
+    }
+    store(files, CLOCK, &format!("{}\n", seen.0))
+}
+
+/// qBittorrent's settings before pvpn set its own, for `unbind` and uninstalling. Absent keys: that version had none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierQbittorrent {
+    pub current_network_interface: Option<String>,
+    pub current_interface_name: Option<String>,
+    pub current_interface_address: Option<String>,
+    pub random_port: Option<bool>,
+    pub upnp: Option<bool>,
+    pub listen_port: Option<u16>,
+}
+
+/// `None` when nothing was remembered, or what is there can't be understood.
+pub fn load_qbittorrent(files: &dyn Files) -> Result<Option<EarlierQbittorrent>> {
+    Ok(load(files, QBITTORRENT)?.and_then(|text| json::from_str(&text).ok()))
+}
+
+/// `None` forgets.
+pub fn store_qbittorrent(files: &dyn Files, earlier: Option<&EarlierQbittorrent>) -> Result<()> {
+    match earlier {
+        None => files.remove(Path::new(QBITTORRENT)).doing(|| format!("remove {QBITTORRENT}")),
+        Some(earlier) => store(files, QBITTORRENT, &json::to_string(earlier)),
+    }
+}
+
+fn load(files: &dyn Files, path: &str) -> Result<Option<String>> {
+    match files.read(Path::new(path), LIMIT) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::from(e).context(format!("read {path}"))),
+    }
+}
+
+fn store(files: &dyn Files, path: &str, text: &str) -> Result<()> {
+    files
+        .replace(Path::new(path), text.as_bytes(), PRIVATE_MODE, Durable::Yes)
+        .doing(|| format!("write {path}"))
+}
