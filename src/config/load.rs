@@ -2,7 +2,7 @@
 //! key and what is allowed, and leads to exit 78. A missing file is a file in which nothing is set.
 
 use super::ini::{Document, Entry, Fault};
-use super::keys::{self, SECTIONS, Value};
+use super::keys::{self, Kind, SECTIONS, Value};
 use super::secret::Secret;
 use super::*;
 use crate::error::{Error, Exit, Result};
@@ -88,16 +88,12 @@ fn value(entry: &Entry<'_>) -> std::result::Result<Option<Value>, Fault> {
     if entry.is_unset() {
         return Ok(None);
     }
-    let value = key.kind.parse(entry.value).ok_or_else(|| {
-        fault(format!(
-            "{} in [{}] is '{}'; it must be {}",
-            key.name,
-            key.section,
-            entry.value,
-            key.kind.allowed()
-        ))
-    })?;
-    Ok(Some(value))
+    key.kind.parse(entry.value).map(Some).ok_or_else(|| {
+        // An address may hold a password; what is secret is always allowed and never gets here.
+        let shown =
+            if key.kind == Kind::Url { "no such address".into() } else { format!("'{}'", entry.value) };
+        fault(format!("{} in [{}] is {shown}; it must be {}", key.name, key.section, key.kind.allowed()))
+    })
 }
 
 /// What may be said of a name nobody knows: a line of a key file pasted by mistake stays unseen.
