@@ -3,6 +3,7 @@
 //! A key that is not set in the file has the default of the contract, never a made-up value; `Option` means that
 //! unset has a meaning of its own (guessed, computed, or "no filter").
 
+pub mod example;
 pub mod ini;
 pub mod keys;
 pub mod load;

@@ -1,5 +1,6 @@
 //! All that touches Linux, behind small traits so that everything else runs against [`fake`].
 
+pub mod argv;
 pub mod child;
 pub mod clock;
 pub mod conntrack;
