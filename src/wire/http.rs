@@ -91,6 +91,18 @@ impl Request {
     }
 }
 
+/// Percent-encodes everything but RFC 3986's unreserved characters: safe in a query and in a form.
+pub fn percent_encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for b in text.bytes() {
+        match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(b.into()),
+            _ => out.push_str(&format!("%{b:02X}")),
+        }
+    }
+    out
+}
+
 impl fmt::Debug for Request {
     /// Method and address without query: queries, headers and bodies carry secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
