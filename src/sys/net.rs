@@ -1,10 +1,12 @@
 //! The network part of the machine, as a trait: links, addresses, routes, rules, WireGuard, conntrack and nftables.
 //!
-//! [`Kernel`] is the real one over netlink; `sys/fake.rs` holds the other. [`Monitor`] hears what others change.
+//! [`Kernel`] is the real one over netlink; `fake` holds the other. [`Monitor`] hears what others change.
 //!
 //! Every failure keeps its errno ([`netlink::errno`](super::netlink::errno)). Making what is there already exactly so,
 //! and undoing what is gone, is `Ok`. Nothing here decides anything.
 
+#[cfg(test)]
+pub mod fake;
 pub mod kernel;
 pub mod monitor;
 
