@@ -6,6 +6,8 @@ pub mod clock;
 pub mod conntrack;
 pub mod files;
 pub mod http;
+pub mod icmp;
+pub mod measure;
 pub mod net;
 pub mod netlink;
 pub mod notify;

@@ -1,9 +1,11 @@
 //! Bytes and values. Nothing here has a socket or a clock, and no input panics: length is checked once, at the head of
 //! each parser. Imports only `std`, `time` and `address`.
 
+pub mod checksum;
 pub mod conntrack;
 pub mod dns;
 pub mod http;
+pub mod icmp;
 pub mod natpmp;
 pub mod nlmsg;
 pub mod rtnl;

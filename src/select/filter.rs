@@ -1,0 +1,274 @@
+//! Filters, and the order of what they leave.
+
+use crate::config::Fastest;
+use crate::error::{Error, Exit};
+use crate::provider::{Country, ProviderKind, Server};
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+/// What `connect` or `list` was asked for: flags over configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// In order of preference; empty: any.
+    pub countries: Vec<Country>,
+    pub city: Option<String>,
+    /// PIA region ids or names in order of preference; empty: any. Other providers' servers have no regions.
+    pub regions: Vec<String>,
+    /// A name, host name, id or entry address. Country, city, region and load then do not matter.
+    pub server: Option<String>,
+    pub secure_core: bool,
+    pub p2p: bool,
+    /// Most load in percent.
+    pub threshold: Option<u8>,
+    /// Whether a forwarded port is wanted: `[port_forwarding] enable`.
+    pub forwarding: bool,
+    pub fastest: Fastest,
+}
+
+/// The filter that removed the last servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    Server,
+    Country,
+    City,
+    Region,
+    SecureCore,
+    P2p,
+    Forwarding,
+    Load,
+}
+
+/// No server matches: which filter removed the last ones, and how many those were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoServer {
+    pub filter: Option<Filter>,
+    pub removed: usize,
+    /// What was asked of that filter.
+    pub value: String,
+}
+
+impl fmt::Display for NoServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (value, n) = (&self.value, self.removed);
+        let left = if n == 1 { "the one server left".to_owned() } else { format!("the last {n} servers") };
+        match self.filter {
+            None => return f.write_str("no server matches: the list is empty"),
+            Some(Filter::Server) => write!(f, "no server matches: --server {value} is none of {n}"),
+            Some(Filter::Country) => write!(f, "no server matches: --cc {value} removed {left}"),
+            Some(Filter::City) => write!(f, "no server matches: --city {value} removed {left}"),
+            Some(Filter::Region) => write!(f, "no server matches: region {value} removed {left}"),
+            Some(Filter::SecureCore) => write!(f, "no server matches: --sc removed {left}"),
+            Some(Filter::P2p) => write!(f, "no server matches: --p2p removed {left}"),
+            Some(Filter::Forwarding) => {
+                write!(f, "no server matches: --p2p allows none that forwards no ports, which removed {left}")
+            }
+            Some(Filter::Load) => write!(f, "no server matches: --threshold {value} removed {left}"),
+        }
+    }
+}
+
+impl From<NoServer> for Error {
+    fn from(e: NoServer) -> Error {
+        Error::new(Exit::NoServer, e.to_string())
+    }
+}
+
+/// The servers that match, best first as far as the list itself tells; never empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shortlist<'a> {
+    pub servers: Vec<&'a Server>,
+    /// How many at the head are equally preferred, so that a measurement may reorder them.
+    pub alike: usize,
+}
+
+/// Default sample of a measurement; `product.md` and the design card.
+const SAMPLE: usize = 40;
+/// Sample where the list has no scores to choose by (PIA: about 160 regions); chosen: each region or city once.
+const SAMPLE_UNSCORED: usize = 250;
+
+/// Filters and orders.
+pub fn shortlist<'a>(servers: &'a [Server], wanted: &Wanted) -> Result<Shortlist<'a>, NoServer> {
+    let mut left: Vec<&Server> = servers.iter().collect();
+    for filter in filters(servers, wanted) {
+        let before = left.len();
+        left.retain(|s| passes(s, filter, wanted));
+        if left.is_empty() {
+            return Err(NoServer { filter: Some(filter), removed: before, value: asked(filter, wanted) });
+        }
+    }
+    if left.is_empty() {
+        return Err(NoServer { filter: None, removed: 0, value: String::new() });
+    }
+    left.sort_by(|a, b| preference(a, wanted).cmp(&preference(b, wanted)).then_with(|| by_list(a, b)));
+    let best = preference(left[0], wanted);
+    let alike = left.iter().take_while(|s| preference(s, wanted) == best).count();
+    Ok(Shortlist { servers: left, alike })
+}
+
+impl<'a> Shortlist<'a> {
+    /// Whom to measure for a choice: a bounded sample of the most preferred, the best of each city first. Nobody if
+    /// there is nothing to choose.
+    pub fn sample(&self) -> Vec<&'a Server> {
+        let alike = &self.servers[..self.alike];
+        if alike.len() < 2 {
+            return Vec::new();
+        }
+        let most = if alike.iter().any(|s| s.score.is_some()) { SAMPLE } else { SAMPLE_UNSCORED };
+        let mut seen = HashMap::new();
+        let mut nth_of_its_place = |s: &Server| {
+            let count = seen.entry((s.country, s.region.clone(), s.city.clone())).or_insert(0_usize);
+            *count += 1;
+            *count
+        };
+        let mut ranked: Vec<_> = alike.iter().map(|&s| (nth_of_its_place(s), s)).collect();
+        ranked.sort_by_key(|&(nth, _)| nth); // stable: by the list within each
+        ranked.into_iter().take(most).map(|(_, s)| s).collect()
+    }
+}
+
+/// The filters that were asked for and that the list has data for, in the order of the error a person expects.
+fn filters(servers: &[Server], wanted: &Wanted) -> Vec<Filter> {
+    if wanted.server.is_some() {
+        let known =
+            [(Filter::Server, true), (Filter::SecureCore, wanted.secure_core), (Filter::P2p, wanted.p2p)];
+        return known.into_iter().filter_map(|(f, on)| on.then_some(f)).collect();
+    }
+    let pia = servers.iter().any(|s| s.region.is_some());
+    [
+        (Filter::Country, !wanted.countries.is_empty()),
+        (Filter::City, wanted.city.is_some() && (pia || servers.iter().any(|s| s.city.is_some()))),
+        (Filter::Region, !wanted.regions.is_empty() && pia),
+        (Filter::SecureCore, wanted.secure_core),
+        (Filter::P2p, wanted.p2p),
+        (Filter::Forwarding, wanted.p2p && wanted.forwarding),
+        (Filter::Load, wanted.threshold.is_some() && servers.iter().any(|s| s.load.is_some())),
+    ]
+    .into_iter()
+    .filter_map(|(f, on)| on.then_some(f))
+    .collect()
+}
+
+fn passes(s: &Server, filter: Filter, wanted: &Wanted) -> bool {
+    match filter {
+        Filter::Server => wanted.server.as_deref().is_none_or(|name| is_named(s, name)),
+        Filter::Country => s.country.is_some_and(|c| wanted.countries.contains(&c)),
+        Filter::City => wanted.city.as_deref().is_none_or(|city| is_in_city(s, city)),
+        Filter::Region => region_index(s, wanted).is_some(),
+        Filter::SecureCore => s.features.secure_core,
+        Filter::P2p => s.features.p2p,
+        Filter::Forwarding => s.features.forwards != Some(false),
+        Filter::Load => s.load.zip(wanted.threshold).is_none_or(|(load, most)| load <= most),
+    }
+}
+
+fn asked(filter: Filter, wanted: &Wanted) -> String {
+    match filter {
+        Filter::Server => wanted.server.clone().unwrap_or_default(),
+        Filter::Country => wanted.countries.iter().map(Country::to_string).collect::<Vec<_>>().join(", "),
+        Filter::City => wanted.city.clone().unwrap_or_default(),
+        Filter::Region => wanted.regions.join(", "),
+        Filter::Load => wanted.threshold.unwrap_or_default().to_string(),
+        Filter::SecureCore | Filter::P2p | Filter::Forwarding => String::new(),
+    }
+}
+
+/// Whether `name` names this server: its name, host name, id, region, or entry address with or without port.
+pub fn is_named(s: &Server, name: &str) -> bool {
+    let texts = [Some(s.name.as_str()), s.host.as_deref(), Some(s.id.as_str()), s.region.as_deref()];
+    if texts.into_iter().flatten().any(|t| t.eq_ignore_ascii_case(name)) {
+        return true;
+    }
+    match s.endpoint.addr() {
+        Some(entry) => name.parse::<IpAddr>() == Ok(entry.ip()) || name.parse::<SocketAddr>() == Ok(entry),
+        None => {
+            s.endpoint.to_string().rsplit_once(':').is_some_and(|(host, _)| host.eq_ignore_ascii_case(name))
+        }
+    }
+}
+
+fn is_in_city(s: &Server, city: &str) -> bool {
+    let wanted = folded(city);
+    let is_wanted = |t: &str| folded(t) == wanted;
+    let is_pia = s.provider == ProviderKind::Pia;
+    s.city.as_deref().is_some_and(is_wanted)
+        || is_pia && (is_wanted(&s.name) || s.region.as_deref().is_some_and(is_wanted))
+}
+
+fn region_index(s: &Server, wanted: &Wanted) -> Option<usize> {
+    let is_it = |r: &String| {
+        let r = folded(r);
+        s.region.as_deref().is_some_and(|id| folded(id) == r) || folded(&s.name) == r
+    };
+    wanted.regions.iter().position(is_it)
+}
+
+/// Letters and digits alone, lower case, without the accents of Latin-1: `São Paulo` is `sao-paulo`.
+fn folded(text: &str) -> String {
+    let fold = |c: char| match c {
+        'à'..='å' => 'a',
+        'ç' => 'c',
+        'è'..='ë' => 'e',
+        'ì'..='ï' => 'i',
+        'ñ' => 'n',
+        'ò'..='ö' | 'ø' => 'o',
+        'ù'..='ü' => 'u',
+        'ý' | 'ÿ' => 'y',
+        other => other,
+    };
+    text.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).map(fold).collect()
+}
+
+/// Which of two is preferred whatever their speed; smaller is better. Servers with a second hop or Tor behind them
+/// come last unless asked for: the round trip to their entry says nothing about them.
+fn preference(s: &Server, wanted: &Wanted) -> (u8, u8, usize, usize) {
+    let forwards = match s.features.forwards {
+        _ if !wanted.forwarding => 0,
+        Some(true) => 0,
+        None => 1,
+        Some(false) => 2,
+    };
+    let detour = u8::from(s.features.tor || s.features.secure_core && !wanted.secure_core);
+    let country = s.country.and_then(|c| wanted.countries.iter().position(|&w| w == c)).unwrap_or(usize::MAX);
+    (forwards, detour, country, region_index(s, wanted).unwrap_or(usize::MAX))
+}
+
+/// The provider's own order: score, then load, then name; what has no data comes after what has.
+fn by_list(a: &Server, b: &Server) -> Ordering {
+    let known = |s: &Server| (s.score.is_none(), s.score.unwrap_or_default());
+    let (a_score, b_score) = (known(a), known(b));
+    (a_score.0.cmp(&b_score.0))
+        .then(a_score.1.total_cmp(&b_score.1))
+        .then((a.load.is_none(), a.load).cmp(&(b.load.is_none(), b.load)))
+        .then_with(|| natural(&a.name, &b.name))
+}
+
+/// Names as people sort them: `NL#2` before `NL#12`.
+pub fn natural(a: &str, b: &str) -> Ordering {
+    let digits = |t: &str| t.bytes().take_while(u8::is_ascii_digit).count();
+    let (mut a, mut b) = (a, b);
+    loop {
+        let (n, m) = (digits(a), digits(b));
+        let order = if n > 0 && m > 0 {
+            let (x, y) = (a[..n].trim_start_matches('0'), b[..m].trim_start_matches('0'));
+            let order = x.len().cmp(&y.len()).then(x.cmp(y));
+            (a, b) = (&a[n..], &b[m..]);
+            order
+        } else {
+            let (mut x, mut y) = (a.chars(), b.chars());
+            let (c, d) = (x.next(), y.next());
+            if c.is_none() && d.is_none() {
+                return Ordering::Equal;
+            }
+            (a, b) = (x.as_str(), y.as_str());
+            c.cmp(&d)
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

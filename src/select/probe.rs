@@ -1,0 +1,217 @@
+//! The round-trip prober: echo requests to many hosts at once, decided here, sent elsewhere.
+//!
+//! Probes go out in rounds, one to each target a round, evenly paced, so that a hiccup of the line does not hit all
+//! probes of one target. A reply counts when its address, sequence number and cookie are those of a probe under way;
+//! each target has its own random cookie, so no host can answer for another, not even with a forged address. The
+//! smallest round trip of a target is its result: everything but the way itself only adds.
+//!
+//! It ends when all have answered all, when nothing is likely to come any more (the longest answer so far and a
+//! margin after the last probe), when one is under the cutoff, or when the time is up. Sans-IO: send what
+//! [`Prober::poll_transmit`] gives, feed [`Prober::handle_reply`], sleep until [`Prober::poll_timeout`].
+
+use crate::time::{Duration, Instant, millis, secs};
+use std::net::IpAddr;
+
+/// How a measurement goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Probes for each target.
+    pub probes: u8,
+    /// Bound of the whole measurement.
+    pub limit: Duration,
+    /// End at the first round trip of at most this.
+    pub cutoff: Option<Duration>,
+}
+
+impl Default for Plan {
+    /// Three probes within two seconds, as the design card says.
+    fn default() -> Plan {
+        Plan { probes: 3, limit: secs(2), cutoff: None }
+    }
+}
+
+/// The most time from the first probe to the last; chosen: with [`MARGIN`] it stays under the half second that
+/// the contract allows beyond the longest answer.
+const SENDING_MOST: Duration = millis(240);
+/// The slowest pace, for a handful of targets; chosen: 40 targets three times take 60 ms.
+const PACE_MOST: Duration = Duration::from_micros(500);
+/// Waited for beyond the longest answer after the last probe; chosen.
+const MARGIN: Duration = millis(180);
+/// Probes due within one tick leave together: a poll(2) timeout counts in milliseconds.
+const TICK: Duration = millis(1);
+/// What a probe carries: index of the target, then its cookie.
+pub const PAYLOAD: usize = 12;
+
+/// A probe to send right away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    pub to: IpAddr,
+    pub seq: u16,
+    pub payload: [u8; PAYLOAD],
+}
+
+/// What is known of one target.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Measured {
+    pub sent: u8,
+    pub received: u8,
+    /// The smallest round trip.
+    pub rtt: Option<Duration>,
+}
+
+impl Measured {
+    pub fn lost(&self) -> u8 {
+        self.sent.saturating_sub(self.received)
+    }
+}
+
+struct Target {
+    addr: IpAddr,
+    cookie: u64,
+    /// When each probe under way was sent; `None` before that and after its answer.
+    sent_at: Vec<Option<Instant>>,
+    measured: Measured,
+}
+
+/// One measurement of many targets.
+pub struct Prober {
+    targets: Vec<Target>,
+    plan: Plan,
+    began_at: Instant,
+    last_sent_at: Instant,
+    /// Probes sent so far, of all targets.
+    sent: usize,
+    /// Answers still possible from probes sent.
+    outstanding: usize,
+    longest: Option<Duration>,
+    cut: bool,
+}
+
+impl Prober {
+    /// `random` gives each target its cookie and must be unpredictable to them. An address that comes twice is two
+    /// targets, each with its own probes.
+    pub fn new(targets: &[IpAddr], plan: Plan, mut random: impl FnMut() -> u64, now: Instant) -> Prober {
+        let probes = usize::from(plan.probes);
+        let target = |&addr: &IpAddr| Target {
+            addr,
+            cookie: random(),
+            sent_at: vec![None; probes],
+            measured: Measured::default(),
+        };
+        Prober {
+            targets: targets.iter().map(target).collect(),
+            plan,
+            began_at: now,
+            last_sent_at: now,
+            sent: 0,
+            outstanding: 0,
+            longest: None,
+            cut: false,
+        }
+    }
+
+    /// The next probe that is due; it counts as sent at `now`, so read the clock for each.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        if self.is_done(now) || self.sent == self.total() || now < self.due_at(self.sent) {
+            return None;
+        }
+        let (round, index) = (self.sent / self.targets.len(), self.sent % self.targets.len());
+        let seq = self.sent as u16; // the low bits: a reply must also carry the index of its target
+        let target = &mut self.targets[index];
+        target.sent_at[round] = Some(now);
+        target.measured.sent += 1;
+        self.sent += 1;
+        self.outstanding += 1;
+        self.last_sent_at = now;
+        let mut payload = [0; PAYLOAD];
+        payload[..4].copy_from_slice(&(index as u32).to_be_bytes());
+        payload[4..].copy_from_slice(&target.cookie.to_be_bytes());
+        Some(Transmit { to: target.addr, seq, payload })
+    }
+
+    /// A probe could not be sent (no route, a full queue): it counts as lost and nothing is waited for.
+    pub fn handle_refusal(&mut self, seq: u16, payload: &[u8]) {
+        if let Some((index, round)) = self.find(seq, payload) {
+            self.targets[index].sent_at[round] = None;
+            self.outstanding -= 1;
+        }
+    }
+
+    /// An echo reply that arrived `at`. Whether it belongs to a probe under way; late, doubled and foreign ones change
+    /// nothing.
+    pub fn handle_reply(&mut self, at: Instant, from: IpAddr, seq: u16, payload: &[u8]) -> bool {
+        let Some((index, round)) = self.find(seq, payload).filter(|&(i, _)| self.targets[i].addr == from)
+        else {
+            return false;
+        };
+        let target = &mut self.targets[index];
+        let Some(sent_at) = target.sent_at[round].take() else { return false };
+        let rtt = at.since(sent_at);
+        target.measured.received += 1;
+        target.measured.rtt = Some(target.measured.rtt.map_or(rtt, |least| least.min(rtt)));
+        self.outstanding -= 1;
+        self.longest = self.longest.max(Some(rtt));
+        self.cut |= self.plan.cutoff.is_some_and(|cutoff| rtt <= cutoff);
+        true
+    }
+
+    /// When to come back if nothing is heard; `None` once done.
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        if self.is_done(now) {
+            return None;
+        }
+        let due = if self.sent < self.total() { self.due_at(self.sent) } else { self.ends_at() };
+        Some(due.min(self.began_at + self.plan.limit))
+    }
+
+    pub fn is_done(&self, now: Instant) -> bool {
+        let all_sent = self.sent == self.total();
+        self.cut
+            || now >= self.began_at + self.plan.limit
+            || all_sent && (self.outstanding == 0 || now >= self.ends_at())
+    }
+
+    /// How many targets have answered, and how many there are.
+    pub fn answered(&self) -> (usize, usize) {
+        (self.targets.iter().filter(|t| t.measured.received > 0).count(), self.targets.len())
+    }
+
+    /// What was measured, in the order of the targets.
+    pub fn into_measured(self) -> Vec<Measured> {
+        self.targets.into_iter().map(|t| t.measured).collect()
+    }
+
+    fn total(&self) -> usize {
+        self.targets.len() * usize::from(self.plan.probes)
+    }
+
+    /// When the `n`th probe is due, cut to whole ticks.
+    fn due_at(&self, n: usize) -> Instant {
+        let pace = (SENDING_MOST / u32::try_from(self.total().max(1)).unwrap_or(u32::MAX)).min(PACE_MOST);
+        let micros = pace.as_nanos() * n as u128 / 1_000;
+        let ticks = micros / TICK.as_micros();
+        self.began_at + TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
+    }
+
+    /// After all are sent: when no answer is to be expected any more. Never before somebody has answered.
+    fn ends_at(&self) -> Instant {
+        match self.longest {
+            Some(longest) => self.last_sent_at + longest + MARGIN,
+            None => self.began_at + self.plan.limit,
+        }
+    }
+
+    /// The target and round of the probe with this sequence number and payload.
+    fn find(&self, seq: u16, payload: &[u8]) -> Option<(usize, usize)> {
+        let payload: &[u8; PAYLOAD] = payload.try_into().ok()?;
+        let (index, cookie) = payload.split_first_chunk::<4>()?;
+        let index = u32::from_be_bytes(*index) as usize;
+        let target = self.targets.get(index).filter(|t| t.cookie.to_be_bytes() == cookie)?;
+        let is_this = |round: &usize| (round * self.targets.len() + index) as u16 == seq;
+        let round = (0..target.sent_at.len()).find(is_this)?;
+        Some((index, round))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Measures many hosts at once: drives the prober over one ICMP socket a family, then times TCP connections to those
+//! that stayed silent and have a port to try. Blocks until done, never longer than the plan's limit.
+
+use super::Clock;
+use super::clock::System;
+use super::icmp::EchoSocket;
+use super::socket::{self, Egress};
+use crate::select::probe::{Measured, Plan, Prober};
+use crate::time::{Duration, Instant};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use ring::rand::{SecureRandom, SystemRandom};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+
+/// A host to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub addr: IpAddr,
+    /// Where to connect when it answers no echo.
+    pub tcp: Option<SocketAddr>,
+}
+
+/// Replies read between two looks at the clock: a flood must not keep probes from leaving. Chosen.
+const REPLIES_A_TURN: usize = 64;
+/// Share of the limit that ICMP may use when there are TCP targets to try after it.
+const ICMP_SHARE: f64 = 0.6;
+
+/// Measures all targets, in their order, by this way out. `progress` hears how many of how many have answered and
+/// ends the measurement with what there is by saying `false`.
+pub fn measure(
+    targets: &[Target],
+    plan: &Plan,
+    egress: &Egress,
+    progress: &mut dyn FnMut(usize, usize) -> bool,
+) -> io::Result<Vec<Measured>> {
+    let ends_at = System.now() + plan.limit;
+    let tcp = targets.iter().any(|t| t.tcp.is_some());
+    let limit = if tcp { plan.limit.mul_f64(ICMP_SHARE) } else { plan.limit };
+    let addrs: Vec<IpAddr> = targets.iter().map(|t| t.addr).collect();
+    let (mut measured, cut) = match ping(&addrs, &Plan { limit, ..*plan }, egress, progress) {
+        // Without any ICMP socket the TCP targets still tell.
+        Err(e) if tcp && e.kind() == io::ErrorKind::PermissionDenied => {
+            (vec![Measured::default(); addrs.len()], false)
+        }
+        other => other?,
+    };
+    if !cut && plan.cutoff.is_none_or(|cutoff| measured.iter().all(|m| m.rtt.is_none_or(|rtt| rtt > cutoff)))
+    {
+        connect_silent(targets, &mut measured, egress, ends_at)?;
+    }
+    Ok(measured)
+}
+
+/// One measurement by ICMP; also whether `progress` ended it.
+fn ping(
+    addrs: &[IpAddr],
+    plan: &Plan,
+    egress: &Egress,
+    progress: &mut dyn FnMut(usize, usize) -> bool,
+) -> io::Result<(Vec<Measured>, bool)> {
+    let open = |ipv4: bool| {
+        addrs.iter().any(|a| a.is_ipv4() == ipv4).then(|| EchoSocket::open(ipv4, egress)).transpose()
+    };
+    let sockets: Vec<EchoSocket> = [open(true)?, open(false)?].into_iter().flatten().collect();
+    let socket_for = |to: IpAddr| sockets.iter().find(|s| s.is_ipv4() == to.is_ipv4());
+    let mut prober = Prober::new(addrs, *plan, random, System.now());
+    let mut told = 0;
+    while let Some(wake_at) = prober.poll_timeout(System.now()) {
+        while let Some(probe) = prober.poll_transmit(System.now()) {
+            let sent = socket_for(probe.to).map(|s| s.send(probe.to, probe.seq, &probe.payload));
+            if !matches!(sent, Some(Ok(()))) {
+                prober.handle_refusal(probe.seq, &probe.payload);
+            }
+        }
+        let mut fds: Vec<PollFd> =
+            sockets.iter().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)).collect();
+        wait(&mut fds, wake_at)?;
+        for socket in &sockets {
+            for _ in 0..REPLIES_A_TURN {
+                let Some(reply) = socket.receive()? else { break };
+                prober.handle_reply(reply.at, reply.from, reply.seq, &reply.payload);
+            }
+        }
+        let (answered, all) = prober.answered();
+        if answered != told && !progress(answered, all) {
+            return Ok((prober.into_measured(), true));
+        }
+        told = answered;
+    }
+    Ok((prober.into_measured(), false))
+}
+
+/// A connection under way.
+struct Attempt {
+    index: usize,
+    stream: TcpStream,
+    began_at: Instant,
+}
+
+/// Times one TCP connection to each silent target that has a port to try, all at once.
+fn connect_silent(
+    targets: &[Target],
+    measured: &mut [Measured],
+    egress: &Egress,
+    ends_at: Instant,
+) -> io::Result<()> {
+    let mut attempts = Vec::new();
+    for (index, target) in targets.iter().enumerate() {
+        let Some(tcp) = target.tcp.filter(|_| measured[index].rtt.is_none()) else { continue };
+        let began_at = System.now();
+        if let Ok(stream) = socket::tcp_begin(tcp, egress) {
+            measured[index].sent += 1;
+            attempts.push(Attempt { index, stream, began_at });
+        }
+    }
+    while !attempts.is_empty() && System.now() < ends_at {
+        let mut fds: Vec<PollFd> =
+            attempts.iter().map(|a| PollFd::new(a.stream.as_fd(), PollFlags::POLLOUT)).collect();
+        wait(&mut fds, ends_at)?;
+        let now = System.now();
+        let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+        let mut ready = ready.into_iter();
+        attempts.retain(|a| {
+            let is_ready = ready.next().unwrap_or(false);
+            if is_ready && socket::connected(&a.stream).is_ok() {
+                let m = &mut measured[a.index];
+                (m.sent, m.received, m.rtt) = (1, 1, Some(now.since(a.began_at)));
+            }
+            !is_ready
+        });
+    }
+    Ok(())
+}
+
+/// Waits for input or the instant; a signal ends the wait early.
+fn wait(fds: &mut [PollFd<'_>], until: Instant) -> io::Result<()> {
+    let left = until.since(System.now());
+    // Rounded up: waking a millisecond early would only mean to wait again.
+    let left = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
+    match poll(fds, left) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// An unpredictable number; zero should the kernel have none, which costs only the protection against forgers.
+fn random() -> u64 {
+    let mut b = [0; 8];
+    SystemRandom::new().fill(&mut b).ok();
+    u64::from_be_bytes(b)
+}
