@@ -54,7 +54,7 @@ impl fmt::Display for NoServer {
         let (value, n) = (&self.value, self.removed);
         let left = if n == 1 { "the one server left".to_owned() } else { format!("the last {n} servers") };
         match self.filter {
-            None => return f.write_str("no server matches: the list is empty"),
+            None => f.write_str("no server matches: the list is empty"),
             Some(Filter::Server) => write!(f, "no server matches: --server {value} is none of {n}"),
             Some(Filter::Country) => write!(f, "no server matches: --cc {value} removed {left}"),
             Some(Filter::City) => write!(f, "no server matches: --city {value} removed {left}"),
