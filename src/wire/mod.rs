@@ -6,6 +6,7 @@ pub mod conntrack;
 pub mod dns;
 pub mod http;
 pub mod icmp;
+pub mod json;
 pub mod natpmp;
 pub mod nlmsg;
 pub mod rtnl;

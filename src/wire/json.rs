@@ -1,0 +1,428 @@
+//! A pull parser for JSON (RFC 8259) over any [`Read`], and a small tree for short replies.
+//!
+//! A list of 13 MB is read through one buffer of 32 KiB: the caller names the keys it wants, everything else is passed
+//! over without a copy. Types are the caller's wish, not the document's: a value of another type than asked for is
+//! skipped and reported as `None`, so that a `null` where a string was expected spoils nothing. Where it differs from
+//! the RFC: numbers are not checked beyond their characters, text that is not UTF-8 is replaced, and nesting deeper
+//! than [`DEPTH_MOST`] is an error.
+
+use std::fmt;
+use std::io::{self, Read};
+
+/// Levels of nesting that are followed: chosen, a server list has five.
+pub const DEPTH_MOST: u32 = 60;
+
+/// Bytes read from the source at once: chosen, two pages of a pipe.
+const BUFFER: usize = 32 * 1024;
+
+/// Why a document can not be read. Never holds any of its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JsonError {
+    /// It ends in the middle.
+    Truncated,
+    /// The byte at this offset does not belong there.
+    Malformed(u64),
+    TooDeep,
+    /// Reading failed.
+    Read(String),
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JsonError::Truncated => f.write_str("JSON ends in the middle"),
+            JsonError::Malformed(at) => write!(f, "not JSON at byte {at}"),
+            JsonError::TooDeep => f.write_str("JSON nested too deep"),
+            JsonError::Read(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for JsonError {}
+
+type Result<T> = std::result::Result<T, JsonError>;
+
+/// What kind of value comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Object,
+    Array,
+    String,
+    Number,
+    Bool,
+    Null,
+}
+
+/// The parser. After an error it must not be asked again.
+pub struct Reader<R> {
+    source: R,
+    buffer: Vec<u8>,
+    /// What of `buffer` is still unread: from `at` to `end`.
+    at: usize,
+    end: usize,
+    /// Bytes of the source before `buffer`.
+    passed: u64,
+    text: Vec<u8>,
+    /// One bit a level, innermost lowest: set for an object.
+    levels: u64,
+    depth: u32,
+    /// No value has been read on this level yet, so no comma is due.
+    fresh: bool,
+}
+
+impl<R: Read> Reader<R> {
+    pub fn new(source: R) -> Reader<R> {
+        let buffer = vec![0; BUFFER];
+        Reader {
+            source,
+            buffer,
+            at: 0,
+            end: 0,
+            passed: 0,
+            text: Vec::new(),
+            levels: 0,
+            depth: 0,
+            fresh: true,
+        }
+    }
+
+    /// The kind of the next value, which stays unread.
+    pub fn peek(&mut self) -> Result<Kind> {
+        Ok(match self.look()? {
+            b'{' => Kind::Object,
+            b'[' => Kind::Array,
+            b'"' => Kind::String,
+            b't' | b'f' => Kind::Bool,
+            b'n' => Kind::Null,
+            b'-' | b'0'..=b'9' => Kind::Number,
+            _ => return Err(self.malformed()),
+        })
+    }
+
+    /// Enters an object; anything else is skipped and answered `false`.
+    pub fn enter_object(&mut self) -> Result<bool> {
+        self.enter(Kind::Object)
+    }
+
+    /// Enters an array; anything else is skipped and answered `false`.
+    pub fn enter_array(&mut self) -> Result<bool> {
+        self.enter(Kind::Array)
+    }
+
+    /// The next key of the object entered last: its place in `keys`, or `keys.len()` for any other. `None` leaves the
+    /// object. Its value must be read or skipped before the next call.
+    pub fn next_key(&mut self, keys: &[&str]) -> Result<Option<usize>> {
+        if !self.next_member(b'}')? {
+            return Ok(None);
+        }
+        if self.look()? != b'"' {
+            return Err(self.malformed());
+        }
+        self.read_string()?;
+        let key = keys.iter().position(|k| k.as_bytes() == self.text).unwrap_or(keys.len());
+        self.colon()?;
+        Ok(Some(key))
+    }
+
+    /// Whether the array entered last has another item, which must be read or skipped; `false` leaves the array.
+    pub fn next_item(&mut self) -> Result<bool> {
+        self.next_member(b']')
+    }
+
+    /// The key read last, before its value is touched.
+    fn last_key(&self) -> String {
+        String::from_utf8_lossy(&self.text).into_owned()
+    }
+
+    /// The next value if it is a string, valid until the next call.
+    pub fn string(&mut self) -> Result<Option<&str>> {
+        if self.peek()? != Kind::String {
+            self.skip()?;
+            return Ok(None);
+        }
+        self.read_string()?;
+        self.fresh = false;
+        if std::str::from_utf8(&self.text).is_err() {
+            self.text = String::from_utf8_lossy(&self.text).into_owned().into_bytes();
+        }
+        Ok(std::str::from_utf8(&self.text).ok())
+    }
+
+    /// The next value if it is a number; `true` and `false` are 1 and 0.
+    pub fn number(&mut self) -> Result<Option<f64>> {
+        match self.peek()? {
+            Kind::Number => {
+                self.read_word()?;
+                let number = std::str::from_utf8(&self.text).ok().and_then(|t| t.parse().ok());
+                number.map(Some).ok_or_else(|| self.malformed())
+            }
+            Kind::Bool => {
+                let truth = self.look()? == b't';
+                self.skip()?;
+                Ok(Some(f64::from(u8::from(truth))))
+            }
+            _ => self.skip().map(|()| None),
+        }
+    }
+
+    /// Passes over the next value, whatever it is.
+    pub fn skip(&mut self) -> Result<()> {
+        let outer = self.depth;
+        loop {
+            match self.peek()? {
+                Kind::Object => self.open(true)?,
+                Kind::Array => self.open(false)?,
+                Kind::String => {
+                    self.pass_string()?;
+                    self.fresh = false;
+                }
+                Kind::Number => self.read_word()?,
+                Kind::Bool | Kind::Null => self.read_literal()?,
+            }
+            while self.depth > outer {
+                let in_object = self.levels & 1 == 1;
+                if !self.next_member(if in_object { b'}' } else { b']' })? {
+                    continue;
+                }
+                if in_object {
+                    if self.look()? != b'"' {
+                        return Err(self.malformed());
+                    }
+                    self.pass_string()?;
+                    self.colon()?;
+                }
+                break;
+            }
+            if self.depth == outer {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Fails unless nothing but blanks is left.
+    pub fn end(&mut self) -> Result<()> {
+        loop {
+            match self.byte() {
+                Ok(b' ' | b'\t' | b'\r' | b'\n') => self.at += 1,
+                Ok(_) => return Err(self.malformed()),
+                Err(JsonError::Truncated) => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn enter(&mut self, kind: Kind) -> Result<bool> {
+        if self.peek()? != kind {
+            return self.skip().map(|()| false);
+        }
+        self.open(kind == Kind::Object).map(|()| true)
+    }
+
+    fn open(&mut self, object: bool) -> Result<()> {
+        if self.depth == DEPTH_MOST {
+            return Err(JsonError::TooDeep);
+        }
+        self.at += 1;
+        self.depth += 1;
+        self.levels = self.levels << 1 | u64::from(object);
+        self.fresh = true;
+        Ok(())
+    }
+
+    /// Steps over a comma to the next member, or over `close` out of the level.
+    fn next_member(&mut self, close: u8) -> Result<bool> {
+        let next = self.look()?;
+        if next == close {
+            self.at += 1;
+            self.depth -= 1;
+            self.levels >>= 1;
+            self.fresh = false;
+            return Ok(false);
+        }
+        if !self.fresh {
+            if next != b',' {
+                return Err(self.malformed());
+            }
+            self.at += 1;
+            if self.look()? == close {
+                return Err(self.malformed());
+            }
+        }
+        Ok(true)
+    }
+
+    fn colon(&mut self) -> Result<()> {
+        if self.look()? != b':' {
+            return Err(self.malformed());
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// The next byte that is no blank, left in place.
+    fn look(&mut self) -> Result<u8> {
+        loop {
+            match self.byte()? {
+                b' ' | b'\t' | b'\r' | b'\n' => self.at += 1,
+                other => return Ok(other),
+            }
+        }
+    }
+
+    #[inline]
+    fn byte(&mut self) -> Result<u8> {
+        if self.at == self.end {
+            self.fill()?;
+        }
+        Ok(self.buffer[self.at])
+    }
+
+    /// Replaces the buffer, which is used up, by what comes next: at least one byte.
+    fn fill(&mut self) -> Result<()> {
+        self.passed += self.end as u64;
+        (self.at, self.end) = (0, 0);
+        let read = loop {
+            match self.source.read(&mut self.buffer) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        match read {
+            Ok(0) => Err(JsonError::Truncated),
+            Ok(n) => {
+                self.end = n;
+                Ok(())
+            }
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(JsonError::Truncated),
+            Err(e) => Err(JsonError::Read(e.to_string())),
+        }
+    }
+
+    /// Reads a string, its escapes resolved, into `text`.
+    fn read_string(&mut self) -> Result<()> {
+        self.at += 1;
+        self.text.clear();
+        loop {
+            self.byte()?;
+            let rest = &self.buffer[self.at..self.end];
+            let plain = rest.iter().position(|b| matches!(b, b'"' | b'\\')).unwrap_or(rest.len());
+            self.text.extend_from_slice(&rest[..plain]);
+            let stop = rest.get(plain).copied();
+            self.at += plain + usize::from(stop.is_some());
+            match stop {
+                Some(b'"') => return Ok(()),
+                Some(_) => self.read_escape()?,
+                None => {}
+            }
+        }
+    }
+
+    fn read_escape(&mut self) -> Result<()> {
+        let escape = self.byte()?;
+        self.at += 1;
+        self.text.push(match escape {
+            b'"' | b'\\' | b'/' => escape,
+            b'b' => 8,
+            b'f' => 12,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'u' => return self.read_unicode(),
+            _ => return Err(self.malformed()),
+        });
+        Ok(())
+    }
+
+    /// `\uXXXX`, with its second half where it is the first of a pair (RFC 8259 section 7). A lone half becomes U+FFFD.
+    fn read_unicode(&mut self) -> Result<()> {
+        let mut code = self.read_hex4()?;
+        while (0xd800..0xdc00).contains(&code) {
+            if self.byte()? != b'\\' {
+                break;
+            }
+            self.at += 1;
+            if self.byte()? != b'u' {
+                self.push_char(0xfffd);
+                return self.read_escape();
+            }
+            self.at += 1;
+            let low = self.read_hex4()?;
+            if (0xdc00..0xe000).contains(&low) {
+                code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+            } else {
+                self.push_char(0xfffd);
+                code = low;
+            }
+        }
+        self.push_char(code);
+        Ok(())
+    }
+
+    fn read_hex4(&mut self) -> Result<u32> {
+        let mut code = 0;
+        for _ in 0..4 {
+            let digit = char::from(self.byte()?).to_digit(16).ok_or_else(|| self.malformed())?;
+            self.at += 1;
+            code = code << 4 | digit;
+        }
+        Ok(code)
+    }
+
+    fn push_char(&mut self, code: u32) {
+        let c = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+        self.text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+
+    /// Passes over a string without keeping it.
+    fn pass_string(&mut self) -> Result<()> {
+        self.at += 1;
+        loop {
+            self.byte()?;
+            let rest = &self.buffer[self.at..self.end];
+            match rest.iter().position(|b| matches!(b, b'"' | b'\\')) {
+                None => self.at = self.end,
+                Some(plain) => {
+                    let quote = rest[plain] == b'"';
+                    self.at += plain + 1;
+                    if quote {
+                        return Ok(());
+                    }
+                    self.byte()?;
+                    self.at += 1;
+                }
+            }
+        }
+    }
+
+    /// Reads the characters of a number into `text`; a document may end with one.
+    fn read_word(&mut self) -> Result<()> {
+        self.text.clear();
+        loop {
+            match self.byte() {
+                Ok(b @ (b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'E')) => self.text.push(b),
+                Ok(_) => break,
+                Err(JsonError::Truncated) if self.depth == 0 => break,
+                Err(e) => return Err(e),
+            }
+            self.at += 1;
+        }
+        self.fresh = false;
+        Ok(())
+    }
+
+    fn read_literal(&mut self) -> Result<()> {
+        self.read_word()?;
+        let known = matches!(self.text.as_slice(), b"true" | b"false" | b"null");
+        if known { Ok(()) } else { Err(self.malformed()) }
+    }
+
+    fn malformed(&self) -> JsonError {
+        JsonError::Malformed(self.passed + self.at as u64)
+    }
+}
+
+mod tree;
+pub use tree::{Value, quote};
+
+#[cfg(test)]
+mod tests;
