@@ -19,7 +19,7 @@ pub mod socket;
 pub mod user;
 pub mod wireguard;
 
-use crate::time::{Instant, UnixTime};
+use crate::time::{Duration, Instant, UnixTime};
 use files::Files;
 use net::Net;
 
@@ -29,6 +29,10 @@ pub trait Clock {
     fn now(&self) -> Instant;
     /// CLOCK_REALTIME.
     fn wall(&self) -> UnixTime;
+    /// Waits, on worker threads and in commands only.
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
 }
 
 /// What `change` works on.

@@ -105,7 +105,7 @@ mod tests {
     /// The X25519 public key that belongs to an Ed25519 one: u = (1 + y) / (1 - y) (RFC 7748 section 4.1).
     fn montgomery(ed25519: &[u8]) -> [u8; 32] {
         use crypto_bigint::modular::{MontyForm, MontyParams};
-        use crypto_bigint::{Encoding, Odd, U256};
+        use crypto_bigint::{Odd, U256};
         let p = U256::from_be_hex("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed");
         let params = MontyParams::new_vartime(Odd::new(p).unwrap());
         let mut y: [u8; 32] = ed25519.try_into().unwrap();

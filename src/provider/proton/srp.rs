@@ -7,8 +7,8 @@
 
 use super::modulus::SIZE;
 use crypto_bigint::modular::{MontyForm, MontyParams};
-use crypto_bigint::{Encoding, Odd, U2048};
-use ring::constant_time::verify_slices_are_equal;
+use crypto_bigint::subtle::ConstantTimeEq as _;
+use crypto_bigint::{Odd, U2048};
 use ring::digest::{Context, SHA512};
 use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
@@ -61,7 +61,7 @@ pub struct Proofs {
 impl Proofs {
     /// Whether the server proved that it knows the verifier of our password.
     pub fn accept(&self, server_proof: &[u8]) -> bool {
-        verify_slices_are_equal(self.expected.as_ref(), server_proof).is_ok()
+        self.expected.as_slice().ct_eq(server_proof).into()
     }
 }
 
