@@ -290,6 +290,21 @@ pub struct Found {
 }
 
 impl Found {
+    /// Looks at the files: `exists` follows symlinks, `list` names a directory's entries, none when it is absent.
+    pub fn look(
+        config: &Config,
+        exists: &dyn Fn(&Path) -> bool,
+        list: &dyn Fn(&Path) -> Vec<OsString>,
+    ) -> Found {
+        let is_conf = |name: &OsString| name.to_str().is_some_and(crate::provider::file::is_conf);
+        Found {
+            config: exists(&config.dir.join(FILE_NAME)),
+            proton_session: exists(&config.proton.session_dir.join("session.json")),
+            pia_token: exists(&config.dir.join("pia/auth.json")),
+            conf_files: list(&config.dir.join(crate::provider::file::DIR_NAME)).iter().any(is_conf),
+        }
+    }
+
     pub fn is_nothing(&self) -> bool {
         *self == Found::default()
     }

@@ -3,48 +3,44 @@
 
 use super::{Connection, Country, Endpoint, Features, PortHold, Provider, ProviderKind, Server};
 use crate::config::wgconf::{self, WgConf};
-use crate::config::{PortForwarding, load};
-use crate::error::{Error, Exit, Result};
+use crate::config::{Config, PortForwarding, load};
+use crate::error::{Doing, Error, Exit, Result};
+use crate::sys::files::Files;
 use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// A file's name and its bytes, or why it could not be read.
-pub type ConfFile = (String, io::Result<Vec<u8>>);
-
-/// Lists `wireguard/*.conf`; an absent folder is an empty one. Handed in, so that this file touches no file system.
-pub type ListFiles = Box<dyn Fn(&Path) -> io::Result<Vec<ConfFile>> + Send>;
-
+/// Below the configuration directory (`product.md`, Files).
+pub const DIR_NAME: &str = "wireguard";
 /// Larger than any `.conf` there is (chosen); what is larger is something else.
 const FILE_MOST: usize = 256 * 1024;
 
 /// The provider of a folder.
-pub struct FileProvider {
+pub struct FileProvider<F> {
     dir: PathBuf,
     port: PortForwarding,
-    list: ListFiles,
+    files: F,
     /// What was said about broken files, so that it is not said at every look.
     said: Vec<String>,
 }
 
-impl FileProvider {
-    /// `dir` is the folder itself, `wireguard/` below the configuration directory.
-    pub fn new(dir: PathBuf, port: PortForwarding, list: ListFiles) -> FileProvider {
-        FileProvider { dir, port, list, said: Vec::new() }
+impl<F: Files> FileProvider<F> {
+    /// The provider of `wireguard/` below the configuration's directory.
+    pub fn new(config: &Config, files: F) -> FileProvider<F> {
+        let dir = config.dir.join(DIR_NAME);
+        FileProvider { dir, port: config.port_forwarding.clone(), files, said: Vec::new() }
     }
 
     /// The readable files, by name, each with its file name.
     fn load(&mut self) -> Result<Vec<(String, WgConf)>> {
-        let mut files = (self.list)(&self.dir)
-            .map_err(|e| Error::from(e).context(format!("list {}", self.dir.display())))?;
-        files.retain(|(name, _)| name.ends_with(".conf") && !name.starts_with('.'));
-        files.sort_by(|a, b| a.0.cmp(&b.0));
+        let names = self.files.list(&self.dir).doing(|| format!("list {}", self.dir.display()))?;
         let mut readable = Vec::new();
         let mut broken = Vec::new();
-        for (name, bytes) in files {
-            match parse(&bytes) {
-                Ok(conf) => readable.push((name, conf)),
-                Err(text) => broken.push(format!("{}{text}", self.dir.join(&name).display())),
+        for name in names.iter().filter_map(|n| n.to_str()).filter(|n| is_conf(n)) {
+            let path = self.dir.join(name);
+            match parse(self.files.read(&path, FILE_MOST)) {
+                Ok(conf) => readable.push((name.to_owned(), conf)),
+                Err(text) => broken.push(format!("{}{text}", path.display())),
             }
         }
         for text in broken.iter().filter(|t| !self.said.contains(t)) {
@@ -62,16 +58,18 @@ impl FileProvider {
     }
 }
 
-fn parse(bytes: &io::Result<Vec<u8>>) -> std::result::Result<WgConf, String> {
-    let bytes = bytes.as_ref().map_err(|e| format!(": {e}"))?;
-    if bytes.len() > FILE_MOST {
-        return Err(": too large for a .conf".into());
-    }
-    let text = load::utf8(bytes).map_err(|f| format!(":{f}"))?;
+/// Whether a file of this name is a server.
+pub fn is_conf(name: &str) -> bool {
+    name.ends_with(".conf") && !name.starts_with('.')
+}
+
+fn parse(bytes: io::Result<Vec<u8>>) -> std::result::Result<WgConf, String> {
+    let bytes = zeroize::Zeroizing::new(bytes.map_err(|e| format!(": {e}"))?);
+    let text = load::utf8(&bytes).map_err(|f| format!(":{f}"))?;
     wgconf::parse(text).map_err(|f| format!(":{f}"))
 }
 
-impl Provider for FileProvider {
+impl<F: Files> Provider for FileProvider<F> {
     fn kind(&self) -> ProviderKind {
         ProviderKind::File
     }

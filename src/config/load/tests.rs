@@ -176,6 +176,16 @@ fn the_provider_is_the_one_that_is_set_up() {
 }
 
 #[test]
+fn what_lies_in_the_directory_is_found() {
+    let c = read("[protonvpn]\nsession_dir = /s").unwrap();
+    let there = |path: &Path| path == Path::new("/s/session.json");
+    let names = |_: &Path| vec![OsString::from(".a.conf"), OsString::from("b.conf")];
+    let found = Found::look(&c, &there, &names);
+    assert_eq!(found, Found { proton_session: true, conf_files: true, ..Found::default() });
+    assert!(Found::look(&c, &|_| false, &|_| vec!["a.txt".into()]).is_nothing());
+}
+
+#[test]
 fn a_configuration_in_the_home_of_the_sudo_user_is_named() {
     let e = no_configuration(Path::new("/root/x"), Some(("ann", Path::new("/home/ann/.pvpn-cli/pvpn"))));
     assert!(e.to_string().contains("--config-dir /home/ann/.pvpn-cli/pvpn"), "{e}");

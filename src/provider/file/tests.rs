@@ -1,7 +1,8 @@
 //! Tests of the provider of files.
 
 use super::*;
-use std::sync::{Arc, Mutex};
+use crate::sys::files::fake::FakeFiles;
+use std::path::Path;
 
 const PRIVATE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const PUBLIC: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
@@ -13,13 +14,14 @@ fn conf(comment: &str, nat_pmp: &str, dns: &str) -> String {
     )
 }
 
-fn provider(files: Vec<(&str, String)>, port: &str) -> FileProvider {
-    let port =
-        load::parse(&format!("[port_forwarding]\n{port}\n"), Path::new("/c"), Path::new("/r")).unwrap();
-    let files: Vec<(String, Vec<u8>)> =
-        files.into_iter().map(|(n, t)| (n.to_owned(), t.into_bytes())).collect();
-    let list = move |_: &Path| Ok(files.iter().map(|(n, b)| (n.clone(), Ok(b.clone()))).collect());
-    FileProvider::new(PathBuf::from("/c/wireguard"), port.port_forwarding, Box::new(list))
+fn provider(files: Vec<(&str, String)>, port: &str) -> FileProvider<FakeFiles> {
+    let text = format!("[port_forwarding]\n{port}\n");
+    let config = load::parse(&text, Path::new("/c"), Path::new("/r")).unwrap();
+    let disk = FakeFiles::default();
+    for (name, text) in files {
+        disk.write(&format!("/c/wireguard/{name}"), &text);
+    }
+    FileProvider::new(&config, disk)
 }
 
 #[test]
@@ -28,6 +30,7 @@ fn a_server_is_named_by_its_comment_else_by_its_file() {
         vec![
             ("us-nyc.conf", conf("", "", "DNS = 10.64.0.1")),
             ("notes.txt", "hello".into()),
+            (".x.conf.swp.conf", "x".into()),
             ("wg0.conf", conf("# NL#12", "# NAT-PMP (Port Forwarding) = on", "DNS = 10.2.0.1")),
             ("home.conf", conf("", "# NAT-PMP = off", "DNS = 10.2.0.1")),
         ],
@@ -89,15 +92,8 @@ fn no_file_and_no_readable_file_are_errors_that_say_what_to_do() {
 
 #[test]
 fn a_file_that_went_away_is_said() {
-    let files = Arc::new(Mutex::new(vec![("a.conf", conf("", "", ""))]));
-    let seen = Arc::clone(&files);
-    let list = move |_: &Path| {
-        let files = seen.lock().map_err(|_| io::Error::other("poisoned"))?;
-        Ok(files.iter().map(|(n, t)| (n.to_string(), Ok(t.clone().into_bytes()))).collect())
-    };
-    let port = load::parse("", Path::new("/c"), Path::new("/r")).unwrap().port_forwarding;
-    let mut p = FileProvider::new(PathBuf::from("/w"), port, Box::new(list));
+    let mut p = provider(vec![("a.conf", conf("", "", "")), ("b.conf", conf("", "", ""))], "");
     let server = p.list_servers(false).unwrap().remove(0);
-    files.lock().unwrap()[0].0 = "b.conf";
-    assert_eq!(p.open(&server).unwrap_err().to_string(), "/w/a.conf is gone");
+    p.files.remove(Path::new("/c/wireguard/a.conf")).unwrap();
+    assert_eq!(p.open(&server).unwrap_err().to_string(), "/c/wireguard/a.conf is gone");
 }
