@@ -3,7 +3,9 @@
 
 use super::Clock;
 use crate::time::{Duration, Instant, UnixTime};
-use nix::time::{ClockId, clock_gettime};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime, clock_settime};
+use std::io;
 
 /// The machine's own clocks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,6 +19,12 @@ impl Clock for System {
     fn wall(&self) -> UnixTime {
         UnixTime(read(ClockId::CLOCK_REALTIME).as_secs())
     }
+}
+
+/// Steps the wall clock. Needs CAP_SYS_TIME.
+pub fn set_wall(to: UnixTime) -> io::Result<()> {
+    let to = TimeSpec::from_duration(Duration::from_secs(to.0));
+    clock_settime(ClockId::CLOCK_REALTIME, to).map_err(io::Error::from)
 }
 
 /// Zero where the kernel has no such clock (CLOCK_BOOTTIME: before 2.6.39) or it stands before its epoch.
