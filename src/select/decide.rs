@@ -15,6 +15,8 @@ use std::collections::HashMap;
 pub enum By {
     Ping,
     Api,
+    /// A person named it.
+    Name,
     /// There was one candidate.
     Only,
     /// The one in use was kept.
@@ -26,6 +28,7 @@ impl By {
         match self {
             By::Ping => "ping",
             By::Api => "api",
+            By::Name => "name",
             By::Only => "only",
             By::Kept => "kept",
         }
@@ -122,6 +125,7 @@ fn explain(
     let measured = samples.iter().find(|(s, _)| s.id == best.id).and_then(|(_, m)| m.rtt);
     let (name, all, asked) = (&best.name, list.servers.len(), samples.len());
     let (by, candidates, reason) = match (kept, measured) {
+        _ if list.named => (By::Name, all, format!("{name} was asked for by name")),
         _ if all == 1 => (By::Only, 1, format!("{name} is the only server that matches")),
         (true, Some(rtt)) => {
             (By::Kept, asked, format!("{name} is kept at {}: none is clearly faster", ms(rtt)))

@@ -1,31 +1,12 @@
 //! Filters, and the order of what they leave.
 
-use crate::config::Fastest;
+use super::names::{folded, is_in_city, is_named, natural};
+use super::wanted::Wanted;
 use crate::error::{Error, Exit};
-use crate::provider::{Country, ProviderKind, Server};
+use crate::provider::{Country, Server};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-
-/// What `connect` or `list` was asked for: flags over configuration.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
-    /// In order of preference; empty: any.
-    pub countries: Vec<Country>,
-    pub city: Option<String>,
-    /// PIA region ids or names in order of preference; empty: any. Other providers' servers have no regions.
-    pub regions: Vec<String>,
-    /// A name, host name, id or entry address. Country, city, region and load then do not matter.
-    pub server: Option<String>,
-    pub secure_core: bool,
-    pub p2p: bool,
-    /// Most load in percent.
-    pub threshold: Option<u8>,
-    /// Whether a forwarded port is wanted: `[port_forwarding] enable`.
-    pub forwarding: bool,
-    pub fastest: Fastest,
-}
 
 /// The filter that removed the last servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +62,8 @@ pub struct Shortlist<'a> {
     pub servers: Vec<&'a Server>,
     /// How many at the head are equally preferred, so that a measurement may reorder them.
     pub alike: usize,
+    /// Whether a person named the server: nothing is measured then.
+    pub named: bool,
 }
 
 /// Default sample of a measurement; `product.md` and the design card.
@@ -104,15 +87,15 @@ pub fn shortlist<'a>(servers: &'a [Server], wanted: &Wanted) -> Result<Shortlist
     left.sort_by(|a, b| preference(a, wanted).cmp(&preference(b, wanted)).then_with(|| by_list(a, b)));
     let best = preference(left[0], wanted);
     let alike = left.iter().take_while(|s| preference(s, wanted) == best).count();
-    Ok(Shortlist { servers: left, alike })
+    Ok(Shortlist { servers: left, alike, named: wanted.server.is_some() })
 }
 
 impl<'a> Shortlist<'a> {
     /// Whom to measure for a choice: a bounded sample of the most preferred, the best of each city first. Nobody if
-    /// there is nothing to choose.
+    /// there is nothing to choose, so that `connect` to the one there is begins at once.
     pub fn sample(&self) -> Vec<&'a Server> {
         let alike = &self.servers[..self.alike];
-        if alike.len() < 2 {
+        if self.named || alike.len() < 2 {
             return Vec::new();
         }
         let most = if alike.iter().any(|s| s.score.is_some()) { SAMPLE } else { SAMPLE_UNSCORED };
@@ -174,50 +157,12 @@ fn asked(filter: Filter, wanted: &Wanted) -> String {
     }
 }
 
-/// Whether `name` names this server: its name, host name, id, region, or entry address with or without port.
-pub fn is_named(s: &Server, name: &str) -> bool {
-    let texts = [Some(s.name.as_str()), s.host.as_deref(), Some(s.id.as_str()), s.region.as_deref()];
-    if texts.into_iter().flatten().any(|t| t.eq_ignore_ascii_case(name)) {
-        return true;
-    }
-    match s.endpoint.addr() {
-        Some(entry) => name.parse::<IpAddr>() == Ok(entry.ip()) || name.parse::<SocketAddr>() == Ok(entry),
-        None => {
-            s.endpoint.to_string().rsplit_once(':').is_some_and(|(host, _)| host.eq_ignore_ascii_case(name))
-        }
-    }
-}
-
-fn is_in_city(s: &Server, city: &str) -> bool {
-    let wanted = folded(city);
-    let is_wanted = |t: &str| folded(t) == wanted;
-    let is_pia = s.provider == ProviderKind::Pia;
-    s.city.as_deref().is_some_and(is_wanted)
-        || is_pia && (is_wanted(&s.name) || s.region.as_deref().is_some_and(is_wanted))
-}
-
 fn region_index(s: &Server, wanted: &Wanted) -> Option<usize> {
     let is_it = |r: &String| {
         let r = folded(r);
         s.region.as_deref().is_some_and(|id| folded(id) == r) || folded(&s.name) == r
     };
     wanted.regions.iter().position(is_it)
-}
-
-/// Letters and digits alone, lower case, without the accents of Latin-1: `São Paulo` is `sao-paulo`.
-fn folded(text: &str) -> String {
-    let fold = |c: char| match c {
-        'à'..='å' => 'a',
-        'ç' => 'c',
-        'è'..='ë' => 'e',
-        'ì'..='ï' => 'i',
-        'ñ' => 'n',
-        'ò'..='ö' | 'ø' => 'o',
-        'ù'..='ü' => 'u',
-        'ý' | 'ÿ' => 'y',
-        other => other,
-    };
-    text.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).map(fold).collect()
 }
 
 /// Which of two is preferred whatever their speed; smaller is better. Servers with a second hop or Tor behind them
@@ -242,32 +187,6 @@ fn by_list(a: &Server, b: &Server) -> Ordering {
         .then(a_score.1.total_cmp(&b_score.1))
         .then((a.load.is_none(), a.load).cmp(&(b.load.is_none(), b.load)))
         .then_with(|| natural(&a.name, &b.name))
-}
-
-/// Names as people sort them: `NL#2` before `NL#12`.
-pub fn natural(a: &str, b: &str) -> Ordering {
-    let digits = |t: &str| t.bytes().take_while(u8::is_ascii_digit).count();
-    let (mut a, mut b) = (a, b);
-    loop {
-        let (n, m) = (digits(a), digits(b));
-        let order = if n > 0 && m > 0 {
-            let (x, y) = (a[..n].trim_start_matches('0'), b[..m].trim_start_matches('0'));
-            let order = x.len().cmp(&y.len()).then(x.cmp(y));
-            (a, b) = (&a[n..], &b[m..]);
-            order
-        } else {
-            let (mut x, mut y) = (a.chars(), b.chars());
-            let (c, d) = (x.next(), y.next());
-            if c.is_none() && d.is_none() {
-                return Ordering::Equal;
-            }
-            (a, b) = (x.as_str(), y.as_str());
-            c.cmp(&d)
-        };
-        if order.is_ne() {
-            return order;
-        }
-    }
 }
 
 #[cfg(test)]

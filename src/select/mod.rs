@@ -9,6 +9,10 @@ pub mod probe;
 
 mod decide;
 mod filter;
+mod names;
+mod wanted;
 
-pub use decide::{By, Choice, Decision, decide};
-pub use filter::{Filter, NoServer, Shortlist, Wanted, shortlist};
+pub use decide::{By, Choice, Decision, Sample, decide};
+pub use filter::{Filter, NoServer, Shortlist, shortlist};
+pub use names::{is_named, natural};
+pub use wanted::Wanted;

@@ -30,17 +30,34 @@ impl Default for Plan {
     }
 }
 
-/// The most time from the first probe to the last; chosen: with [`MARGIN`] it stays under the half second that
-/// the contract allows beyond the longest answer.
-const SENDING_MOST: Duration = millis(240);
-/// The slowest pace, for a handful of targets; chosen: 40 targets three times take 60 ms.
-const PACE_MOST: Duration = Duration::from_micros(500);
+/// From the first probe to the last, for up to 1,000 targets asked three times; chosen: with [`MARGIN`] it stays under
+/// the half second that the contract allows beyond the longest answer.
+const SENDING: Duration = millis(240);
+/// The longest pause between two probes, for a handful of targets; chosen: 40 targets three times take 60 ms.
+const PAUSE_MOST: Duration = Duration::from_micros(500);
+/// The shortest one, for thousands of targets; chosen: about 6 Mbit/s, which a home line carries.
+const PAUSE_LEAST: Duration = Duration::from_micros(80);
 /// Waited for beyond the longest answer after the last probe; chosen.
 const MARGIN: Duration = millis(180);
 /// Probes due within one tick leave together: a poll(2) timeout counts in milliseconds.
 const TICK: Duration = millis(1);
 /// What a probe carries: index of the target, then its cookie.
 pub const PAYLOAD: usize = 12;
+
+/// The pause between two of so many probes.
+fn pause(probes: usize) -> Duration {
+    (SENDING / u32::try_from(probes.max(1)).unwrap_or(u32::MAX)).clamp(PAUSE_LEAST, PAUSE_MOST)
+}
+
+impl Plan {
+    /// For a whole list of so many targets: the time to send all, and two seconds more.
+    pub fn for_all(targets: usize) -> Plan {
+        let plan = Plan::default();
+        let probes = targets.saturating_mul(usize::from(plan.probes));
+        let sending = pause(probes).saturating_mul(u32::try_from(probes).unwrap_or(u32::MAX));
+        Plan { limit: plan.limit.saturating_add(sending), ..plan }
+    }
+}
 
 /// A probe to send right away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,9 +204,7 @@ impl Prober {
 
     /// When the `n`th probe is due, cut to whole ticks.
     fn due_at(&self, n: usize) -> Instant {
-        let pace = (SENDING_MOST / u32::try_from(self.total().max(1)).unwrap_or(u32::MAX)).min(PACE_MOST);
-        let micros = pace.as_nanos() * n as u128 / 1_000;
-        let ticks = micros / TICK.as_micros();
+        let ticks = pause(self.total()).as_nanos() * n as u128 / TICK.as_nanos();
         self.began_at + TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
     }
 

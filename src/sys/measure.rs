@@ -4,11 +4,14 @@
 use super::Clock;
 use super::clock::System;
 use super::icmp::EchoSocket;
+use super::resolve::Resolver;
 use super::socket::{self, Egress};
+use crate::provider::{Endpoint, Server};
 use crate::select::probe::{Measured, Plan, Prober};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, secs};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ring::rand::{SecureRandom, SystemRandom};
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
@@ -21,10 +24,42 @@ pub struct Target {
     pub tcp: Option<SocketAddr>,
 }
 
+/// Most time for finding the addresses of servers that are listed by name. Chosen.
+const RESOLVE_MOST: Duration = secs(3);
 /// Replies read between two looks at the clock: a flood must not keep probes from leaving. Chosen.
 const REPLIES_A_TURN: usize = 64;
 /// Share of the limit that ICMP may use when there are TCP targets to try after it.
 const ICMP_SHARE: f64 = 0.6;
+
+/// Measures servers, in their order, by this way out: each address once, names resolved before; a name that has no
+/// address is not measured. `progress` as in [`measure`].
+pub fn measure_servers(
+    servers: &[&Server],
+    plan: &Plan,
+    egress: &Egress,
+    resolver: &Resolver,
+    progress: &mut dyn FnMut(usize, usize) -> bool,
+) -> io::Result<Vec<Measured>> {
+    let ends_at = System.now() + RESOLVE_MOST;
+    let mut targets: Vec<Target> = Vec::new();
+    let mut known: HashMap<IpAddr, usize> = HashMap::new();
+    let mut index = |server: &&Server| {
+        let addr = match &server.endpoint {
+            Endpoint::Addr(addr) => addr.ip(),
+            Endpoint::Name { host, .. } => {
+                let left = ends_at.since(System.now());
+                *resolver.resolve(host, left).ok()?.first()?
+            }
+        };
+        Some(*known.entry(addr).or_insert_with(|| {
+            targets.push(Target { addr, tcp: server.tcp_probe });
+            targets.len() - 1
+        }))
+    };
+    let indices: Vec<Option<usize>> = servers.iter().map(&mut index).collect();
+    let measured = measure(&targets, plan, egress, progress)?;
+    Ok(indices.into_iter().map(|i| i.map_or(Measured::default(), |i| measured[i])).collect())
+}
 
 /// Measures all targets, in their order, by this way out. `progress` hears how many of how many have answered and
 /// ends the measurement with what there is by saying `false`.
