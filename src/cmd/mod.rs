@@ -1,1 +1,3 @@
-//! (filled by its own change)
+//! One file per verb of the command line.
+
+pub mod init;

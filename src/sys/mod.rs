@@ -16,6 +16,7 @@ pub mod resolve;
 pub mod signal;
 pub mod sock_diag;
 pub mod socket;
+pub mod terminal;
 pub mod user;
 pub mod wireguard;
 
