@@ -14,7 +14,7 @@ mod tests;
 use crate::config::secret::Secret;
 use crate::time::{Duration, secs};
 use crate::wire::http::{Reply, Request, Route, percent_encode};
-use miniserde::{Deserialize, json};
+use miniserde::{Deserialize, Serialize, json};
 use std::net::IpAddr;
 
 /// One call; chosen: a Pi under load answers within two seconds, and `disconnect` has ten in all.
@@ -53,14 +53,14 @@ impl ApiVersion {
 }
 
 /// Torrents by state, as `torrents/info` filters them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filter {
     /// Payload is moving.
     Active,
     /// Neither stopped nor moving, and unfinished.
     StalledDownloading,
-    /// Stopped by a person, or by us.
-    Stopped,
+    /// Of any state.
+    These(Vec<String>),
 }
 
 /// Which torrents a command means.
@@ -111,7 +111,7 @@ pub enum Verdict {
 }
 
 /// The part of `app/preferences` that matters; absent where a dialect has dropped it.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
 pub struct Preferences {
     pub listen_port: Option<i64>,
     pub random_port: Option<bool>,
@@ -182,6 +182,11 @@ impl Torrent {
         json::from_str(&reply.text()).ok()
     }
 
+    /// Stopped by a person or, for a moment, by us: `stoppedDL` since 5.0, `pausedUP` and so on before.
+    pub fn is_stopped(&self) -> bool {
+        self.state.starts_with("stopped") || self.state.starts_with("paused")
+    }
+
     pub fn is_downloading(&self) -> bool {
         self.dlspeed.is_some_and(|speed| speed > 0)
     }
@@ -243,8 +248,12 @@ impl WebUi {
             }
             Call::Connection => Request::get(url("transfer/info")),
             Call::Torrents(filter) => {
-                let filter = self.filter(*filter);
-                Request::get(url(&format!("torrents/info?filter={filter}&limit={TORRENTS_MOST}")))
+                let filter = match filter {
+                    Filter::Active => "filter=active".to_owned(),
+                    Filter::StalledDownloading => "filter=stalled_downloading".to_owned(),
+                    Filter::These(hashes) => format!("hashes={}", percent_encode(&hashes.join("|"))),
+                };
+                Request::get(url(&format!("torrents/info?{filter}&limit={TORRENTS_MOST}")))
             }
             Call::Start(hashes) => post(self.control("torrents/resume", "torrents/start"), form(hashes)),
             Call::Stop(hashes) => post(self.control("torrents/pause", "torrents/stop"), form(hashes)),
@@ -284,6 +293,10 @@ impl WebUi {
 
     pub fn set_api(&mut self, api: ApiVersion) {
         self.api = Some(api);
+    }
+
+    pub fn knows_api(&self) -> bool {
+        self.api.is_some()
     }
 
     /// Forgets the session: another qBittorrent may answer next.
@@ -332,14 +345,6 @@ impl WebUi {
 
     fn control(&self, before: &'static str, since: &'static str) -> &'static str {
         if self.api.is_none_or(|api| api >= STOP_START_SINCE) { since } else { before }
-    }
-
-    fn filter(&self, filter: Filter) -> &'static str {
-        match filter {
-            Filter::Active => "active",
-            Filter::StalledDownloading => "stalled_downloading",
-            Filter::Stopped => self.control("paused", "stopped"),
-        }
     }
 
     /// `SID=…` or `QBT_SID_8080=…` of any reply: where the login is bypassed, each request without a cookie opens
