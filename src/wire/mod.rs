@@ -8,6 +8,7 @@ pub mod http;
 pub mod icmp;
 pub mod json;
 pub mod natpmp;
+pub mod nft;
 pub mod nlmsg;
 pub mod rtnl;
 pub mod sock_diag;
