@@ -10,6 +10,7 @@ pub mod icmp;
 pub mod measure;
 pub mod net;
 pub mod netlink;
+pub mod nft;
 pub mod notify;
 pub mod poll;
 pub mod resolve;

@@ -3,7 +3,7 @@
 use super::{Flows, Net};
 use crate::firewall::ruleset::Ruleset;
 use crate::sys::netlink::{Protocol, Socket, errno, refused, tolerate};
-use crate::sys::{conntrack, sock_diag, wireguard};
+use crate::sys::{conntrack, nft, sock_diag, wireguard};
 use crate::tunnel::device::{Device, DeviceChange};
 use crate::wire::nlmsg::Message;
 use crate::wire::rtnl::{Address, Link, Path, Route, RouteKind, Rule, link, route, rule};
@@ -195,8 +195,12 @@ impl Net for Kernel {
         wireguard::set(name, change)
     }
 
-    fn load_ruleset(&self, _ruleset: &Ruleset) -> io::Result<()> {
-        Err(refused(libc::EOPNOTSUPP, "load nftables rules"))
+    fn load_ruleset(&self, ruleset: &Ruleset) -> io::Result<()> {
+        match self.with(Protocol::Netfilter, |s| nft::load(s, ruleset)) {
+            // A kernel without nfnetlink holds no rules.
+            Err(e) if errno(&e) == Some(libc::EPROTONOSUPPORT) && ruleset.tables.is_empty() => Ok(()),
+            loaded => loaded,
+        }
     }
 
     fn flush_conntrack(&self, flows: &Flows) -> io::Result<usize> {
