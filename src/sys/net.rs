@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 pub mod fake;
+mod find;
 pub mod kernel;
 pub mod monitor;
 
@@ -16,6 +17,7 @@ use crate::wire::rtnl::{Address, Link, Path, Route, Rule};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+pub use find::find;
 pub use kernel::Kernel;
 pub use monitor::{Changed, Monitor};
 

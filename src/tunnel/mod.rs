@@ -1,6 +1,8 @@
 //! A tunnel as a value: what `wg-quick` text describes and what a provider's API returns.
 
 pub mod device;
+pub mod plan;
+mod routes;
 
 use crate::address::IpNet;
 use crate::config::secret::{PublicKey, SecretKey};

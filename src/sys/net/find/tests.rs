@@ -1,0 +1,46 @@
+use super::*;
+use crate::sys::files::fake::FakeFiles;
+use crate::sys::net::fake::FakeNet;
+
+struct Fake {
+    net: FakeNet,
+    files: FakeFiles,
+}
+
+impl Machine for Fake {
+    fn net(&self) -> &dyn Net {
+        &self.net
+    }
+
+    fn files(&self) -> &dyn Files {
+        &self.files
+    }
+}
+
+fn machine(settings: &[(&str, &str)]) -> Fake {
+    Fake { net: FakeNet::new(), files: FakeFiles::new(settings) }
+}
+
+#[test]
+fn a_fresh_machine_has_no_device_and_says_what_its_path_carries() {
+    let sys = machine(&[("/proc/sys/net/ipv6/conf/default/disable_ipv6", "0\n")]);
+    let endpoints =
+        [None, Some("203.0.113.11:51820".parse().unwrap()), Some("[2001:db8::1]:51820".parse().unwrap())];
+    let found = find(&sys, "wgpnl", &endpoints, 0x1076).unwrap();
+    assert_eq!((found.device, found.endpoint_mtu), (None, Some(1500)));
+    assert!(found.has_ipv6 && found.allows_ipv6 && !found.checks_marks);
+}
+
+#[test]
+fn a_device_is_read_and_settings_count() {
+    let sys = machine(&[
+        ("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1\n"),
+        ("/proc/sys/net/ipv4/conf/all/src_valid_mark", "1\n"),
+    ]);
+    sys.net.add_wireguard_link("wgpnl", 1420).unwrap();
+    sys.net.with(|s| s.rules.retain(|r| r.ipv4));
+    let found = find(&sys, "wgpnl", &[], 0x1076).unwrap();
+    assert_eq!(found.device.unwrap().name, "wgpnl");
+    assert!(!found.has_ipv6 && !found.allows_ipv6 && found.checks_marks);
+    assert_eq!(found.endpoint_mtu, None);
+}
