@@ -373,6 +373,6 @@ pub fn find(name: &str) -> Option<&'static Command> {
 }
 
 /// The long names of all flags whose values are wiped from argv.
-pub fn secret_flags() -> impl Iterator<Item = &'static str> {
+pub fn secret_flags() -> impl Iterator<Item = &'static str> + Clone {
     COMMANDS.iter().flat_map(|c| c.flags).filter(|f| f.is_secret()).map(|f| f.long)
 }
