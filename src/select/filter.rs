@@ -180,7 +180,7 @@ fn preference(s: &Server, wanted: &Wanted) -> (u8, u8, usize, usize) {
 }
 
 /// The provider's own order: score, then load, then name; what has no data comes after what has.
-fn by_list(a: &Server, b: &Server) -> Ordering {
+pub fn by_list(a: &Server, b: &Server) -> Ordering {
     let known = |s: &Server| (s.score.is_none(), s.score.unwrap_or_default());
     let (a_score, b_score) = (known(a), known(b));
     (a_score.0.cmp(&b_score.0))

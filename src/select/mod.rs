@@ -13,6 +13,6 @@ mod names;
 mod wanted;
 
 pub use decide::{By, Choice, Decision, Sample, decide};
-pub use filter::{Filter, NoServer, Shortlist, shortlist};
+pub use filter::{Filter, NoServer, Shortlist, by_list, shortlist};
 pub use names::{is_named, natural};
 pub use wanted::Wanted;

@@ -64,3 +64,48 @@ fn regions(filter: &cli::Filter, config: &Config, provider: ProviderKind) -> Vec
     let place = filter.cc.is_some() || filter.city.is_some();
     if provider == ProviderKind::Pia && !place { config.pia.region.clone() } else { Vec::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load;
+    use std::path::Path;
+
+    fn config() -> Config {
+        let text = "[connect]\ncc = NL, CH\nserver = NL#1\np2p = true\n[pia]\nregion = swiss\n";
+        load::parse(text, Path::new("/c"), Path::new("/h")).unwrap()
+    }
+
+    fn connect(args: cli::Connect) -> Wanted {
+        Wanted::to_connect(&args, &config(), ProviderKind::Pia)
+    }
+
+    #[test]
+    fn the_configuration_fills_what_no_flag_says() {
+        let wanted = connect(cli::Connect::default());
+        assert_eq!((wanted.countries.len(), wanted.server.as_deref()), (2, Some("NL#1")));
+        assert!(wanted.p2p && wanted.forwarding && !wanted.secure_core);
+        assert_eq!((wanted.threshold, wanted.regions.len(), wanted.fastest), (Some(60), 1, Fastest::Ping));
+    }
+
+    #[test]
+    fn a_place_given_as_a_flag_sets_named_servers_and_regions_of_the_file_aside() {
+        let cc = Some(vec![Country::parse("SE").unwrap()]);
+        let filter = cli::Filter { cc: cc.clone(), ..cli::Filter::default() };
+        let wanted = connect(cli::Connect { filter: filter.clone(), ..cli::Connect::default() });
+        assert_eq!((Some(wanted.countries), wanted.server, wanted.regions.len()), (cc, None, 0));
+        let named = connect(cli::Connect { filter, server: Some("SE#2".into()), ..cli::Connect::default() });
+        assert_eq!(named.server.as_deref(), Some("SE#2"));
+        let files = Wanted::to_connect(&cli::Connect::default(), &config(), ProviderKind::File);
+        assert!(files.regions.is_empty());
+    }
+
+    #[test]
+    fn an_empty_flag_means_any_and_a_list_has_no_load_but_the_flags() {
+        let filter =
+            cli::Filter { cc: Some(Vec::new()), city: Some(String::new()), ..cli::Filter::default() };
+        let wanted = Wanted::to_list(&filter, &config());
+        assert_eq!((wanted.countries.len(), wanted.city, wanted.threshold), (0, None, None));
+        assert!(wanted.p2p && !wanted.forwarding);
+    }
+}

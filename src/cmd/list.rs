@@ -1,0 +1,102 @@
+//! `list`: what matches, by name, by the provider's score, or measured and sorted.
+
+use crate::cli;
+use crate::config::{Config, Fastest};
+use crate::error::{Doing, Result};
+use crate::provider::Server;
+use crate::select::probe::{Measured, Plan};
+use crate::select::{Wanted, by_list, natural, shortlist};
+use crate::status::Paint;
+use crate::status::listing::{Row, emit_json, table, tabs};
+use crate::sys::measure::measure_servers;
+use crate::sys::resolve::Resolver;
+use crate::sys::socket::Egress;
+use crate::time::Duration;
+use std::io::{self, IsTerminal, Write};
+
+/// How the rows are printed.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    Table { width: usize, paint: Paint },
+    Tabs,
+    Json,
+}
+
+/// The text to print. `measure` is asked for round trips with `--fastest ping` alone: `fastest` of the configuration
+/// is how `connect` chooses, not how a list is sorted.
+pub fn list(
+    servers: &[Server],
+    filter: &cli::Filter,
+    config: &Config,
+    shape: Shape,
+    measure: &mut dyn FnMut(&[&Server]) -> Result<Vec<Measured>>,
+) -> Result<String> {
+    let mut matching = shortlist(servers, &Wanted::to_list(filter, config))?.servers;
+    matching.sort_by(|a, b| natural(&a.name, &b.name));
+    let mut rows: Vec<(&Server, Option<Duration>)> = match filter.fastest {
+        Some(Fastest::Ping) => {
+            let measured = measure(&matching)?;
+            matching.into_iter().zip(measured.into_iter().map(|m| m.rtt)).collect()
+        }
+        _ => matching.into_iter().map(|s| (s, None)).collect(),
+    };
+    match filter.fastest {
+        Some(Fastest::Ping) => {
+            rows.sort_by(|(a, x), (b, y)| {
+                (x.is_none(), x).cmp(&(y.is_none(), y)).then_with(|| by_list(a, b))
+            });
+        }
+        Some(Fastest::Api) => rows.sort_by(|(a, _), (b, _)| by_list(a, b)),
+        None => (),
+    }
+    let rows: Vec<Row> = rows.into_iter().map(|(s, rtt)| Row::new(s, rtt)).collect();
+    Ok(match shape {
+        Shape::Table { width, paint } => table(&rows, width, paint),
+        Shape::Tabs => tabs(&rows),
+        Shape::Json => emit_json(&rows),
+    })
+}
+
+/// Measures all of them outside the tunnel, with progress on standard error if that is a terminal. `resolver` finds
+/// the servers that are listed by name.
+pub fn measure_all(servers: &[&Server], resolver: &Resolver) -> Result<Vec<Measured>> {
+    let mut progress = Progress::new();
+    let plan = Plan::for_all(servers.len());
+    let measured = measure_servers(servers, &plan, &Egress::outside(), resolver, &mut |answered, all| {
+        progress.show(answered, all);
+        true
+    });
+    progress.clear();
+    measured.doing(|| "measure round trips")
+}
+
+/// One line that rewrites itself.
+struct Progress {
+    on_terminal: bool,
+}
+
+impl Progress {
+    fn new() -> Progress {
+        Progress { on_terminal: io::stderr().is_terminal() }
+    }
+
+    fn show(&mut self, answered: usize, all: usize) {
+        self.write(&format!("\rmeasuring: {answered} of {all} answered"));
+    }
+
+    /// Leaves no trace of the line (ECMA-48, erase in line).
+    fn clear(&mut self) {
+        self.write("\r\x1b[K");
+    }
+
+    fn write(&mut self, text: &str) {
+        if self.on_terminal {
+            let mut err = io::stderr();
+            // A terminal that is gone has nobody to tell.
+            let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

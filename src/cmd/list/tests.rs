@@ -1,0 +1,78 @@
+use super::*;
+use crate::config::load;
+use crate::error::Exit;
+use crate::provider::{Country, Endpoint, Features, ProviderKind};
+use crate::time::millis;
+use std::path::Path;
+
+fn config() -> Config {
+    let text =
+        "[connect]\nfastest = ping\n[port_forwarding]\nenable = true\n[network]\nthreshold_default = 60\n";
+    load::parse(text, Path::new("/c"), Path::new("/h")).unwrap()
+}
+
+fn server(name: &str, score: Option<f64>) -> Server {
+    Server {
+        provider: ProviderKind::Proton,
+        id: name.to_owned(),
+        name: name.to_owned(),
+        host: None,
+        country: Country::parse(&name[..2]),
+        city: None,
+        region: None,
+        load: Some(90),
+        score,
+        features: Features { forwards: Some(false), ..Features::default() },
+        endpoint: Endpoint::Addr("203.0.113.11:51820".parse().unwrap()),
+        tcp_probe: None,
+        exit_address: None,
+    }
+}
+
+fn servers() -> [Server; 3] {
+    [server("NL#12", Some(1.0)), server("NL#2", Some(2.0)), server("CH#1", None)]
+}
+
+fn never(_: &[&Server]) -> Result<Vec<Measured>> {
+    panic!("nothing was to be measured")
+}
+
+fn first_cells(text: &str) -> Vec<&str> {
+    text.lines().map(|l| l.split('\t').next().unwrap()).collect()
+}
+
+#[test]
+fn without_fastest_it_is_by_name_whole_and_unmeasured() {
+    let text = list(&servers(), &cli::Filter::default(), &config(), Shape::Tabs, &mut never).unwrap();
+    assert_eq!(first_cells(&text), ["CH#1", "NL#2", "NL#12"]);
+}
+
+#[test]
+fn by_api_it_is_by_score() {
+    let filter = cli::Filter { fastest: Some(Fastest::Api), ..cli::Filter::default() };
+    let text = list(&servers(), &filter, &config(), Shape::Tabs, &mut never).unwrap();
+    assert_eq!(first_cells(&text), ["NL#12", "NL#2", "CH#1"]);
+}
+
+#[test]
+fn by_ping_all_that_match_are_measured_and_silent_ones_come_last() {
+    let cc = Some(vec![Country::parse("NL").unwrap()]);
+    let filter = cli::Filter { fastest: Some(Fastest::Ping), cc, ..cli::Filter::default() };
+    let mut asked = Vec::new();
+    let mut measure = |servers: &[&Server]| {
+        asked.extend(servers.iter().map(|s| s.name.clone()));
+        let rtts = [None, Some(millis(12))].map(|rtt| Measured { sent: 3, received: 3, rtt });
+        Ok(rtts.iter().rev().copied().collect())
+    };
+    let text = list(&servers(), &filter, &config(), Shape::Json, &mut measure).unwrap();
+    assert_eq!(asked, ["NL#2", "NL#12"]);
+    let (first, second) = (text.find("NL#2").unwrap(), text.find("NL#12").unwrap());
+    assert!(first < second && text.contains("\"rtt_ms\":12") && text.contains("\"rtt_ms\":null"), "{text}");
+}
+
+#[test]
+fn no_match_is_its_own_exit_code() {
+    let filter = cli::Filter { cc: Some(vec![Country::parse("SE").unwrap()]), ..cli::Filter::default() };
+    let error = list(&servers(), &filter, &config(), Shape::Tabs, &mut never).unwrap_err();
+    assert_eq!(error.exit(), Exit::NoServer);
+}
