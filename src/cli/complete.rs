@@ -86,7 +86,7 @@ pub fn zsh() -> String {
     }
     text.push_str("        'help:the page of a command'\n    )\n    global=(\n");
     for flag in GLOBAL {
-        zsh_flag(&mut text, flag);
+        zsh_flag(&mut text, flag, "");
     }
     text.push_str(
         "    )\n    local line state\n    _arguments -C $global '(- *)'{-V,--version}'[show the version]' '1: :->command' '*:: :->args'\n    \
@@ -95,8 +95,7 @@ pub fn zsh() -> String {
     for command in COMMANDS {
         let _ = writeln!(text, "                {}) _arguments $global \\", pattern(command));
         for flag in command.flags {
-            zsh_flag(&mut text, flag);
-            text.insert_str(text.len() - 1, " \\");
+            zsh_flag(&mut text, flag, " \\");
         }
         if let Some((name, allowed)) = command.word {
             let _ = writeln!(text, "        '1:{name}:({})' \\", allowed.join(" "));
@@ -107,7 +106,8 @@ pub fn zsh() -> String {
     text
 }
 
-fn zsh_flag(text: &mut String, flag: &Flag) {
+/// One line a spelling, each with this end.
+fn zsh_flag(text: &mut String, flag: &Flag, end: &str) {
     let value = match flag.takes {
         None => String::new(),
         Some(Kind::Path) => format!(":{}:_files", flag.value),
@@ -118,7 +118,7 @@ fn zsh_flag(text: &mut String, flag: &Flag) {
     };
     let count = if flag.long == "verbose" { "*" } else { "" };
     for spelling in spellings(flag) {
-        let _ = writeln!(text, "        '{count}{spelling}[{}]{value}'", zsh_text(flag.help));
+        let _ = writeln!(text, "        '{count}{spelling}[{}]{value}'{end}", zsh_text(flag.help));
     }
 }
 
