@@ -13,6 +13,8 @@ pub mod recover;
 mod resolver;
 pub mod state;
 mod step;
+#[cfg(test)]
+mod tests;
 mod undo;
 mod words;
 

@@ -4,6 +4,8 @@ pub mod argv;
 pub mod child;
 pub mod clock;
 pub mod conntrack;
+#[cfg(test)]
+pub mod fake;
 pub mod files;
 pub mod http;
 pub mod icmp;
@@ -41,4 +43,33 @@ pub trait Clock {
 pub trait Machine {
     fn net(&self) -> &dyn Net;
     fn files(&self) -> &dyn Files;
+}
+
+/// The machine itself.
+pub struct System {
+    net: net::Kernel,
+    files: files::Disk,
+}
+
+impl System {
+    /// Opens nothing yet.
+    pub fn new() -> System {
+        System { net: net::Kernel::new(), files: files::Disk }
+    }
+}
+
+impl Default for System {
+    fn default() -> System {
+        System::new()
+    }
+}
+
+impl Machine for System {
+    fn net(&self) -> &dyn Net {
+        &self.net
+    }
+
+    fn files(&self) -> &dyn Files {
+        &self.files
+    }
 }

@@ -162,7 +162,8 @@ impl Files for FakeFiles {
 
     fn write_in_place(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         match self.live.borrow_mut().get_mut(path) {
-            Some(FileImage::Regular { bytes: old, .. }) => *old = bytes.to_vec(),
+            // As the kernel shows a setting.
+            Some(FileImage::Regular { bytes: old, .. }) => *old = [bytes.trim_ascii_end(), b"\n"].concat(),
             _ => return Err(not_found()),
         }
         Ok(())
