@@ -5,6 +5,9 @@
 //! not ours is newer than the backup: it stays and the backup goes. An empty file beside a backup counts as ours, for a
 //! bind-mounted one can't be replaced atomically.
 
+#[cfg(test)]
+mod tests;
+
 use super::undo::Undo;
 use crate::dns::resolv_conf::is_ours;
 use crate::dns::{BACKUP, RESOLV_CONF};

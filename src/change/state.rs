@@ -28,8 +28,7 @@ pub struct KillSwitch {
 /// networks as `lan`: the owner is never locked out, and nothing opens by accident.
 pub fn load_killswitch(files: &dyn Files) -> Result<Option<KillSwitch>> {
     let Some(text) = load(files, KILLSWITCH)? else { return Ok(None) };
-    let mut lines = text.lines();
-    if lines.next() == Some("off") {
+    if text.lines().next() == Some("off") {
         return Ok(None);
     }
     let lan = text.lines().find_map(|l| l.strip_prefix("lan ")).and_then(|nets| {
@@ -106,4 +105,63 @@ fn store(files: &dyn Files, path: &str, text: &str) -> Result<()> {
     files
         .replace(Path::new(path), text.as_bytes(), PRIVATE_MODE, Durable::Yes)
         .doing(|| format!("write {path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::files::fake::FakeFiles;
+
+    #[test]
+    fn the_kill_switch_is_remembered_over_a_power_cut() {
+        let files = FakeFiles::new(&[]);
+        assert_eq!(load_killswitch(&files), Ok(None));
+        for lan in [vec!["192.168.1.0/24", "fd00::/8"], vec!["10.0.0.0/8"]] {
+            let closed = KillSwitch { lan: lan.iter().map(|n| n.parse().unwrap()).collect() };
+            store_killswitch(&files, Some(&closed)).unwrap();
+            files.power_cut();
+            assert_eq!(load_killswitch(&files), Ok(Some(closed)));
+        }
+        store_killswitch(&files, None).unwrap();
+        files.power_cut();
+        assert_eq!(load_killswitch(&files), Ok(None));
+    }
+
+    #[test]
+    fn a_file_that_makes_no_sense_is_closed_with_the_private_networks() {
+        for text in ["", "\0\0\0\n", "on\n", "on\nlan x\n", "on\nlan \n", "offf\n"] {
+            let files = FakeFiles::new(&[(KILLSWITCH, text)]);
+            let closed = load_killswitch(&files).unwrap().unwrap();
+            assert_eq!(closed.lan, PRIVATE, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_highest_clock_seen_never_falls() {
+        let files = FakeFiles::new(&[]);
+        assert_eq!(load_clock(&files), Ok(None));
+        for (seen, highest) in [(5, 5), (3, 5), (9, 9)] {
+            raise_clock(&files, UnixTime(seen)).unwrap();
+            assert_eq!(load_clock(&files), Ok(Some(UnixTime(highest))));
+        }
+    }
+
+    #[test]
+    fn qbittorrents_earlier_settings_come_back_as_they_were() {
+        let files = FakeFiles::new(&[]);
+        let earlier = EarlierQbittorrent {
+            current_network_interface: Some("eth0".to_owned()),
+            current_interface_name: None,
+            current_interface_address: Some(String::new()),
+            random_port: Some(true),
+            upnp: Some(false),
+            listen_port: Some(6881),
+        };
+        store_qbittorrent(&files, Some(&earlier)).unwrap();
+        assert_eq!(load_qbittorrent(&files), Ok(Some(earlier)));
+        store_qbittorrent(&files, None).unwrap();
+        assert_eq!(load_qbittorrent(&files), Ok(None));
+        files.write(QBITTORRENT, "{");
+        assert_eq!(load_qbittorrent(&files), Ok(None));
+    }
 }
