@@ -1,4 +1,5 @@
-"""leaks.py FILE: sorts the packets that left the Pi (a capture of the ISP's side) and passes when none leaked.
+"""leaks.py FILE [since-tunnel]: sorts the packets that left the Pi (a capture of the ISP's side) and passes when none leaked.
+With `since-tunnel` the packets before the first WireGuard one are left out.
 
 A packet may leave when it is WireGuard to a known endpoint, or what the contract lets out of a closed machine: ARP,
 DHCP, neighbour and router discovery, mDNS, and the LAN but for its ports 53 and 853. WireGuard means the datagram's
@@ -87,7 +88,11 @@ def judge(frame):
 def main():
     counts, leaked, total, passed = {}, {}, 0, 0
     start = None
+    waiting = sys.argv[2:] == ["since-tunnel"]
     for at, frame, _ in frames(sys.argv[1]):
+        if waiting and judge(frame)[0] != "WireGuard":
+            continue
+        waiting = False
         start = start or at
         total += 1
         kind, may = judge(frame)
@@ -101,7 +106,7 @@ def main():
     print(f"{total} packets left: {parts or 'none allowed'}; {total - passed} leaked")
     for kind, (first, n) in sorted(leaked.items()):
         print(f"leaked: {n} x {kind}, first after {first:.3f} s")
-    sys.exit(1 if leaked else 0)
+    sys.exit(1 if leaked or waiting else 0)
 
 
 main()

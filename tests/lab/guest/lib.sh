@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # What scenarios are written with: checks that print one line each, and the lab's hosts and troubles by name.
-# A scenario is straight-line shell; it never stops at a failed check, so that one run shows everything.
+# A scenario is straight-line shell; it never stops at a failed check, so that one run shows everything, and its last
+# line is `finish`.
+set -u
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin HOME=/root LANG=C.UTF-8
 SCENARIO=${SCENARIO:-lab}
@@ -32,12 +34,12 @@ check() {
         note "exit $code: $*"
         printf '%s\n' "$output" | head -n 40 | sed 's/^/#   /'
     fi
-    return $code
+    [ $code = 0 ]
 }
 
-# same WORDS WANTED GOT
+# same WORDS WANTED GOT: nothing is never the same as nothing.
 same() {
-    if [ "$2" = "$3" ]; then
+    if [ -n "$2" ] && [ "$2" = "$3" ]; then
         ok "$1"
     else
         not_ok "$1"
@@ -45,6 +47,8 @@ same() {
         return 1
     fi
 }
+
+finish() { touch /run/lab/finished; }
 
 # fails COMMAND...: for checks that something does not happen.
 fails() { ! "$@"; }
@@ -100,8 +104,9 @@ captured() {
     within 5 fails test -e "/proc/$(cat "$RUN/$1.pid")"
     cp "$RUN/$1.pcap" "/lab/out/$SCENARIO-$1.pcap"
 }
-# leaks NAME: what in a capture is neither WireGuard nor on the allow list; passes when that is nothing.
-leaks() { python3 /lab/guest/leaks.py "$RUN/$1.pcap"; }
+# leaks NAME [since-tunnel]: what in a capture is neither WireGuard nor on the allow list; passes when that is nothing.
+# since-tunnel: what left before the first WireGuard packet does not count, since the machine was open then.
+leaks() { python3 /lab/guest/leaks.py "$RUN/$1.pcap" "${2:-}"; }
 
 # noise on|off: programs, root's and another user's, that try to get out by every way there is, all along.
 noise() {
@@ -178,10 +183,17 @@ configure() {
     } >"$CONFIG/config.ini"
     chmod 0600 "$CONFIG"/config.ini "$CONFIG"/wireguard/*
 }
+# json FILE FILTER: passes when the file holds JSON for which the filter is true.
+json() {
+    local got
+    got=$(jq -r "$2" "$1")
+    [ "$got" = true ] || { echo "${got:-no JSON}"; return 1; }
+}
 status() { timeout 5 pvpn status --json; }
 status_of() { status | jq -r "$1"; }
 status_is() { [ "$(status_of "$1")" = "$2" ]; }
 supervisor() { pgrep -x pvpn | head -n 1; }
+supervisor_lives() { pgrep -x pvpn >/dev/null; }
 port_file() { cat /run/pvpn/forwarded_port; }
 
 # -- the machine
@@ -192,6 +204,26 @@ unchanged() {
     snapshot now
     diff -U 1 "$RUN/$1" "$RUN/now"
 }
+
+# connect ARGS...: keeps what it printed in $RUN/connect.out, shows it as notes, passes on its exit code.
+connect() {
+    local begun code
+    begun=$(uptime_ms)
+    timeout 90 pvpn connect --provider file "$@" >"$RUN/connect.out" 2>&1 </dev/null
+    code=$?
+    note "connect $*: exit $code after $(($(uptime_ms) - begun)) ms"
+    sed 's/^/#   /' "$RUN/connect.out"
+    return $code
+}
+# exits CODE COMMAND...
+exits() {
+    local wanted=$1 code
+    shift
+    "$@"
+    code=$?
+    [ $code = "$wanted" ] || { echo "exit code $code, not $wanted"; return 1; }
+}
+mode() { stat --format='%a %U:%G' "$1"; }
 
 # settle: after a scenario. What it left is a failure of that scenario, and is taken away with the lab's own tools.
 settle() {
@@ -207,6 +239,8 @@ settle() {
         for pid in $(pgrep -x pvpn); do kill -9 "$pid"; done
         for link in $(ip -o link show type wireguard | awk -F': ' '{ print $2 }'); do ip link delete "$link"; done
         nft list tables | grep pvpn | while read -r _ family table; do nft delete table "$family" "$table"; done
+        rm -rf /run/pvpn /var/lib/pvpn /etc/resolv.conf.pvpnbak
+        [ ! -e /root/resolv.conf ] || cp --remove-destination /root/resolv.conf /etc/resolv.conf
     fi
     rm -rf "$CONFIG"
 }

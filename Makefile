@@ -1,0 +1,99 @@
+# What there is to make; `make help` prints it.
+#
+# Debian bookworm on x86-64 is the machine this is written for: everything needed is installed from its packages by
+# `setup`, as root (or by sudo). No Docker, no KVM, no network beyond Debian's mirrors and crates.io.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# Debian's Rust (packages *-web) where there is no other.
+CARGO := $(or $(shell command -v cargo),/usr/bin/cargo)
+
+AMD64 := target/release/pvpn
+AARCH64 := target/aarch64/aarch64-unknown-linux-gnu/release/pvpn
+SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock
+
+# The lab: emulators, and what makes disk images out of packages.
+PACKAGES := qemu-system-x86 qemu-system-arm mmdebstrap cpio kmod e2fsprogs xz-utils python3 \
+	debian-archive-keyring ca-certificates
+# The kernel tests of `cargo test`, in namespaces of their own.
+PACKAGES += iproute2 nftables util-linux gcc libc6-dev
+# The aarch64 build: a compiler and a standard library of one version, and a linker.
+PACKAGES += rustc-web cargo-web libstd-rust-web-dev libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+ifeq ($(shell command -v cargo),)
+PACKAGES += rustfmt-web rust-web-clippy
+endif
+
+help: ## these lines
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 12
+
+setup: ## install from Debian what the other targets need; nothing when all of it is there
+	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f '$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q '^ii' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+		echo "setup: installing" $$missing; \
+		$(SUDO) dpkg --add-architecture arm64; \
+		$(SUDO) apt-get update -q </dev/null; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing </dev/null; \
+	fi
+
+check: setup rules ## format, lints, import rules, every test but the lab's
+	$(CARGO) fmt --check
+	$(CARGO) clippy -q --all-targets -- -D warnings
+	$(CARGO) test -q
+
+# The layout's import rules: codecs know no machine, decisions know no kernel. And no file outgrows a reader.
+DECIDERS := src/select src/tunnel src/firewall src/dns src/qbittorrent* src/daemon
+rules:
+	@bad=0; \
+	for f in $$(find src/wire -name '*.rs'); do \
+		if tr '\n' ' ' <$$f | grep -oE 'crate::(\{[^;]*;|[a-z_]+)' | grep -qvE '^crate::(time|address|wire)$$'; then \
+			echo "rules: $$f: wire imports only std, time and address"; bad=1; fi; \
+		if grep -nE '^\s*(pub )?use ' $$f | grep -vE 'use (std|core|crate|super|self)\b' | grep -q .; then \
+			echo "rules: $$f: wire uses no other crate"; bad=1; fi; \
+	done; \
+	for f in $$(find $(DECIDERS) -name '*.rs' ! -path 'src/daemon/run*' 2>/dev/null); do \
+		if tr '\n' ' ' <$$f | grep -qE 'crate::(\{[^;]*[{, ])?sys\b'; then \
+			echo "rules: $$f: decides, so it never imports sys"; bad=1; fi; \
+	done; \
+	if grep -rln 'unsafe \(fn\|impl\|{\)' src --include='*.rs' | grep -v '^src/sys/'; then echo "rules: unsafe lives in sys"; bad=1; fi; \
+	find src -name '*.rs' ! -path '*/tests*' | xargs wc -l | awk '$$2 != "total" && $$1 > 400 { print "rules: " $$2 ": " $$1 " lines, 400 are allowed"; n = 1 } END { exit n }' || bad=1; \
+	exit $$bad
+
+$(AMD64): $(SOURCES)
+	$(CARGO) build --release --locked
+
+# Debian's own compiler and standard library, so rustup's are kept off the PATH; a folder of its own, since two
+# compilers would otherwise rebuild each other's work.
+$(AARCH64): $(SOURCES)
+	PATH=/usr/sbin:/usr/bin:/sbin:/bin CARGO_TARGET_DIR=target/aarch64 \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc \
+	/usr/bin/cargo build --release --locked --target aarch64-unknown-linux-gnu
+
+amd64: setup ; @$(MAKE) --no-print-directory $(AMD64) ## the release binary for this machine: target/release/pvpn
+aarch64: setup ; @$(MAKE) --no-print-directory $(AARCH64) && ls -l $(AARCH64) ## the Raspberry Pi's, by Debian's toolchain
+
+cross: ## the Raspberry Pi's, by `cross` and Docker
+	CROSS_CONFIG=cross/Cross.toml cross build --release --locked --target aarch64-unknown-linux-gnu
+
+lab: amd64 aarch64 ## every scenario in the emulated machines
+	$(SUDO) tests/lab/run all
+
+test: ## check, then the lab: what CI runs
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory lab
+
+demo: aarch64 ## the main job on an emulated Raspberry Pi 5, as it happens
+	@$(SUDO) tests/lab/run arm64 demo --show
+
+bench: amd64 aarch64 ## figures, beside what people use today, in the same boot
+	@$(SUDO) tests/lab/run amd64 bench --show
+	@$(SUDO) tests/lab/run arm64 bench --show
+
+clean: ## what was built; the guests' disks too
+	rm -rf target .lab
+
+.PHONY: help setup check rules amd64 aarch64 cross lab test demo bench clean
+.DEFAULT_GOAL := help

@@ -1,0 +1,74 @@
+# guests: amd64 arm64
+# limit: 420
+#
+# Things break while connected: the server under traffic, the gateway for longer than a lease, qBittorrent, the supervisor.
+. /lab/guest/lib.sh
+
+configure <<'CONF'
+[monitor]
+interval = 5
+CONF
+snapshot before
+qb_start
+qb_torrent >/dev/null
+capture faults
+check "connect" connect --cc NL --ks true
+port=$(port_file)
+
+# The gateway says nothing for longer than the lease lives.
+stamp() { stat --format='%i %Y' /run/pvpn/forwarded_port; }
+was=$(stamp)
+gateway vpn1 silent
+sleep 75
+same "gateway silent for 75 s: the port file is untouched" "$was $port" "$(stamp) $(port_file)"
+same "gateway silent: qBittorrent keeps the port" "$port" "$(qb_pref listen_port)"
+same "gateway silent: the state is doubtful" doubtful "$(status_of .port.state)"
+gateway vpn1 talk
+check "gateway back: held within 20 s" within 20 status_is .port.state held
+same "gateway back: the same number, the file untouched" "$was $port" "$(stamp) $(port_file)"
+
+# A third of the datagrams lost each way for longer than a lease.
+gateway vpn1 lossy
+sleep 65
+same "a third lost: still held" "held $port" "$(status_of '"\(.port.state) \(.port.number)"')"
+gateway vpn1 talk
+
+# qBittorrent restarts with another port in its file.
+qb_stop
+sed -i 's/^Session\\Port=.*/Session\\Port=7777/' /home/lab/.config/qBittorrent/qBittorrent.conf
+check "qBittorrent restarts" qb_start
+check "qBittorrent restarted: back on the port within 20 s" within 20 qb_pref_is listen_port "$port"
+check "qBittorrent restarted: it listens there" within 10 listens 10.2.0.2 "$port"
+
+# The supervisor dies during a download and is started again.
+curl -s -o "$RUN"/download --max-time 60 "http://$INET/slow/1500000" &
+download=$!
+sleep 2
+kill -9 "$(supervisor)"
+sleep 1
+check "killed during a download: connect adopts" connect --cc NL
+same "killed during a download: the same port" "$port" "$(port_file)"
+check "killed during a download: the download completes" wait $download
+same "killed during a download: every byte of it" 1500000 "$(stat --format=%s "$RUN"/download)"
+rm -f "$RUN"/download
+
+# The server dies while traffic flows.
+python3 /lab/guest/traffic.py "$RUN"/traffic &
+traffic=$!
+sleep 4
+gateway vpn1 dead
+check "server dead under traffic: another one is taken" within 40 world_is "$EXIT3"
+sleep 1.5
+kill $traffic
+wait $traffic
+note "traffic: $(cat "$RUN"/traffic)"
+gap=$(sed 's/.* gap \([0-9]*\) .*/\1/' "$RUN"/traffic)
+check "server dead under traffic: traffic again within 10 s ($gap ms)" test "$gap" -gt 0 -a "$gap" -lt 10000
+check "server dead under traffic: a port again" within 30 status_is .port.state held
+check "server dead under traffic: qBittorrent has it" within 20 qb_pref_is listen_port "$(port_file)"
+gateway vpn1 alive
+captured faults
+check "on the ISP's side, all along: nothing but WireGuard and the allow list" leaks faults
+check "disconnect" timeout 30 pvpn disconnect --ks false
+check "the machine is what it was" unchanged before
+finish
