@@ -1,0 +1,223 @@
+//! Whether traffic flows through the tunnel, and whether it stopped flowing in one direction.
+//!
+//! Samples of the interface's counters come every 15 s on an idle tunnel, and twice a second while it is busy. A busy
+//! tunnel that receives nothing for two seconds is *suspicious* when something was sent meanwhile, and also when a
+//! download had been going on: a machine that only receives sends nothing once the acknowledgements stop. Suspicion is
+//! cheap, it costs one answered echo; whoever holds this decides by probing.
+
+use crate::time::{Duration, Instant, millis, secs};
+
+/// The idle tick. With the echo of `interval` this leaves one wake-up a minute of the contract's six to others.
+pub const IDLE_INTERVAL: Duration = secs(15);
+/// A wake-up for another reason is used when no more than this is missing: two clocks then soon tick together.
+pub const IDLE_SLACK: Duration = millis(7500);
+/// Chosen: a death is seen within half a second of the two that make it suspicious.
+pub const BUSY_INTERVAL: Duration = millis(500);
+/// The contract's "received bytes stay flat for 2 s".
+const FLAT: Duration = secs(2);
+/// Busy sampling ends after this long without traffic, and a fresh tunnel begins with it; chosen.
+const LULL: Duration = secs(8);
+/// More than this between two idle samples is somebody's traffic. Ours (a renewal, an echo, keepalives, a handshake)
+/// comes to half of it.
+const IDLE_BYTES: u64 = 1000;
+/// More than this between two busy samples goes on; chosen: one small packet and its overhead.
+const BUSY_BYTES: u64 = 100;
+
+/// The interface's counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Counters {
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    Busy {
+        moved_at: Instant,
+        /// When something was last received, and what had been sent by then.
+        received_at: Instant,
+        sent_then: u64,
+        /// Whether the received bytes were traffic, so that their end alone is suspicious. Once.
+        downloading: bool,
+    },
+}
+
+/// What a sample showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    Nothing,
+    /// The tunnel was idle and is not any more.
+    Began,
+    /// For `flat` nothing was received.
+    Suspicious {
+        flat: Duration,
+        sent_bytes: u64,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct Flow {
+    last: Option<(Instant, Counters)>,
+    state: State,
+    next_at: Instant,
+}
+
+impl Flow {
+    pub fn new(now: Instant) -> Flow {
+        let state = State::Busy { moved_at: now, received_at: now, sent_then: 0, downloading: false };
+        Flow { last: None, state, next_at: now }
+    }
+
+    pub fn poll_timeout(&self) -> Instant {
+        self.next_at
+    }
+
+    pub fn is_busy(&self) -> bool {
+        matches!(self.state, State::Busy { .. })
+    }
+
+    pub fn counters(&self) -> Option<Counters> {
+        self.last.map(|(_, counters)| counters)
+    }
+
+    /// Whether a sample is due, or welcome since somebody is awake anyway.
+    pub fn wants_sample(&self, now: Instant) -> bool {
+        self.next_at <= now + self.slack()
+    }
+
+    /// How much earlier than planned something may be done for want of another wake-up.
+    pub fn slack(&self) -> Duration {
+        if self.is_busy() { Duration::ZERO } else { IDLE_SLACK }
+    }
+
+    /// Traffic was seen by other means: sampling becomes busy at once.
+    pub fn wake_up(&mut self, now: Instant) {
+        if self.is_busy() {
+            return;
+        }
+        let sent_then = self.counters().map_or(0, |c| c.tx_bytes);
+        self.state = State::Busy { moved_at: now, received_at: now, sent_then, downloading: false };
+        self.next_at = now;
+    }
+
+    pub fn handle_sample(&mut self, now: Instant, counters: Counters) -> Finding {
+        let before = self.last.replace((now, counters)).map_or(counters, |(_, before)| before);
+        if counters.rx_bytes < before.rx_bytes || counters.tx_bytes < before.tx_bytes {
+            // Counters that fell back belong to a link or peer made anew.
+            *self = Flow { last: Some((now, counters)), ..Flow::new(now) };
+        }
+        let received = counters.rx_bytes.saturating_sub(before.rx_bytes);
+        let moved = received + counters.tx_bytes.saturating_sub(before.tx_bytes);
+        let mut finding = Finding::Nothing;
+        match &mut self.state {
+            State::Idle if moved >= IDLE_BYTES => {
+                self.wake_up(now);
+                finding = Finding::Began;
+            }
+            State::Idle => {}
+            State::Busy { moved_at, received_at, sent_then, downloading } => {
+                if moved >= BUSY_BYTES {
+                    *moved_at = now;
+                }
+                if received > 0 {
+                    (*received_at, *sent_then) = (now, counters.tx_bytes);
+                    *downloading |= received >= IDLE_BYTES;
+                }
+                let flat = now.since(*received_at);
+                let sent_bytes = counters.tx_bytes.saturating_sub(*sent_then);
+                if flat >= FLAT && (sent_bytes >= BUSY_BYTES || *downloading) {
+                    *downloading = false;
+                    finding = Finding::Suspicious { flat, sent_bytes };
+                }
+                if now.since(*moved_at) >= LULL {
+                    self.state = State::Idle;
+                }
+            }
+        }
+        self.next_at = now + if self.is_busy() { BUSY_INTERVAL } else { IDLE_INTERVAL };
+        finding
+    }
+
+    /// A sample could not be taken: another try at the next tick.
+    pub fn skip(&mut self, now: Instant) {
+        self.next_at = now + if self.is_busy() { BUSY_INTERVAL } else { IDLE_INTERVAL };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_tunnel_is_watched_closely_and_an_idle_one_rarely() {
+        let mut flow = Flow::new(at(0));
+        let mut samples = 0;
+        while flow.poll_timeout() < at(600_000) {
+            let now = flow.poll_timeout();
+            assert_eq!(flow.handle_sample(now, Counters::default()), Finding::Nothing);
+            samples += 1;
+        }
+        assert!(!flow.is_busy());
+        assert_eq!(samples, 16 + 1 + 39);
+    }
+
+    #[test]
+    fn sending_without_receiving_is_suspicious_after_two_seconds() {
+        let mut flow = Flow::new(at(0));
+        for i in 0..10 {
+            assert_eq!(flow.handle_sample(at(i * 500), counters(i * 5000, i * 500)), Finding::Nothing);
+        }
+        for i in 10..13 {
+            assert_eq!(flow.handle_sample(at(i * 500), counters(45_000, i * 500)), Finding::Nothing);
+        }
+        let finding = flow.handle_sample(at(6500), counters(45_000, 6500));
+        assert_eq!(finding, Finding::Suspicious { flat: secs(2), sent_bytes: 2000 });
+    }
+
+    #[test]
+    fn a_download_that_stops_is_suspicious_once_though_nothing_is_sent() {
+        let mut flow = Flow::new(at(0));
+        for i in 0..4 {
+            flow.handle_sample(at(i * 500), counters(i * 100_000, i * 4000));
+        }
+        let mut findings = Vec::new();
+        for i in 4..40 {
+            findings.push(flow.handle_sample(at(i * 500), counters(300_000, 12_000)));
+        }
+        findings.retain(|f| *f != Finding::Nothing);
+        assert_eq!(findings, [Finding::Suspicious { flat: secs(2), sent_bytes: 0 }]);
+        assert!(!flow.is_busy());
+    }
+
+    #[test]
+    fn our_own_packets_do_not_keep_an_idle_tunnel_busy() {
+        let mut flow = Flow::new(at(0));
+        flow.handle_sample(at(0), counters(0, 0));
+        flow.handle_sample(at(8000), counters(0, 0));
+        let mut sent = 0;
+        for i in 1..40 {
+            flow.handle_sample(at(i * 15_000), counters(sent, sent));
+            sent += 420;
+        }
+        assert!(!flow.is_busy());
+        assert_eq!(flow.handle_sample(at(600_000), counters(sent + 3000, sent + 900)), Finding::Began);
+    }
+
+    #[test]
+    fn counters_that_fall_back_begin_afresh() {
+        let mut flow = Flow::new(at(0));
+        flow.handle_sample(at(0), counters(9_000_000, 9_000_000));
+        flow.handle_sample(at(9000), counters(9_000_000, 9_000_000));
+        assert_eq!(flow.handle_sample(at(24_000), counters(0, 148)), Finding::Nothing);
+        assert!(flow.is_busy());
+    }
+
+    fn at(ms: u64) -> Instant {
+        Instant::BOOT + millis(ms)
+    }
+
+    fn counters(rx_bytes: u64, tx_bytes: u64) -> Counters {
+        Counters { rx_bytes, tx_bytes }
+    }
+}
