@@ -80,3 +80,59 @@ fn source(tuple: &Attr<'_>) -> Result<Option<IpAddr>, Malformed> {
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::nlmsg::{attrs_behind, frames};
+
+    // A conntrack dump of Linux 6.18: UDP 127.0.0.1:7000 to port 7001 with mark 0x1076, and ::1 to port 7002 unmarked.
+    const V4: &[u8] = include_bytes!("../../tests/data/netlink/flow-v4.bin");
+    const V6: &[u8] = include_bytes!("../../tests/data/netlink/flow-v6.bin");
+
+    fn payload(capture: &[u8]) -> &[u8] {
+        frames(capture).next().unwrap().unwrap().payload
+    }
+
+    #[test]
+    fn flows_are_read_with_mark_and_both_ends() {
+        let flow = parse(payload(V4)).unwrap();
+        let local = Some("127.0.0.1".parse().unwrap());
+        assert_eq!((flow.mark, flow.source, flow.reply_source), (0x1076, local, local));
+        let flow = parse(payload(V6)).unwrap();
+        assert_eq!((flow.mark, flow.source), (0, Some("::1".parse().unwrap())));
+    }
+
+    #[test]
+    fn a_flow_is_deleted_by_its_own_tuple_and_id() {
+        let mut bytes = Vec::new();
+        delete(&parse(payload(V4)).unwrap()).emit(1, &mut bytes).unwrap();
+        let attrs_of = |b: &[u8]| -> Vec<(u16, Vec<u8>)> {
+            attrs_behind(b, NFGENMSG_LEN).unwrap().flatten().map(|a| (a.kind, a.payload.to_vec())).collect()
+        };
+        let (ours, theirs) = (attrs_of(payload(&bytes)), attrs_of(payload(V4)));
+        assert_eq!(ours.iter().map(|a| a.0).collect::<Vec<_>>(), [CTA_TUPLE_ORIG, CTA_ID]);
+        assert!(ours.iter().all(|a| theirs.contains(a)));
+        assert_eq!(payload(&bytes)[0], 2, "the family is IPv4");
+    }
+
+    #[test]
+    fn every_truncation_and_mutation_is_an_answer_or_malformed() {
+        for capture in [V4, V6] {
+            let payload = payload(capture);
+            assert_eq!(parse(&payload[..3]), Err(Malformed));
+            for len in 0..payload.len() {
+                let _ = parse(&payload[..len]);
+            }
+            for at in 0..payload.len() {
+                for byte in [0, 0x7f, 0xff] {
+                    let mut b = payload.to_vec();
+                    b[at] = byte;
+                    if let Ok(flow) = parse(&b) {
+                        assert!(delete(&flow).emit(1, &mut Vec::new()).is_ok());
+                    }
+                }
+            }
+        }
+    }
+}
