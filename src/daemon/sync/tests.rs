@@ -1,1 +1,282 @@
+use super::SyncState::*;
+use super::*;
+use crate::time::millis;
+use model::{Qb, World, at, desired, no_memory, settings};
 
+mod model;
+
+#[test]
+fn a_first_connection_sets_everything_and_keeps_what_was_there() {
+    let mut w = World::new(Qb::v4());
+    w.desire(desired(40123));
+    assert_eq!(w.state(), Synced);
+    assert_eq!(w.qb.listens_on(), Some("10.2.0.2:40123".to_owned()));
+    assert!(!w.qb.random_port && !w.qb.upnp);
+    let view = w.sync.view();
+    assert_eq!(
+        (view.version.as_deref(), view.listen_port, view.listening),
+        (Some("v4.5.2"), Some(40123), Some(true))
+    );
+    assert_eq!((view.interface.as_deref(), view.connection.as_deref()), (Some("wgpnl"), Some("connected")));
+    let earlier = w.stored.last().unwrap().earlier.clone().unwrap();
+    assert_eq!((earlier.listen_port, earlier.upnp), (Some(6881), Some(true)));
+    assert_eq!(Memory::parse(&w.stored[0].emit()), Some(w.stored[0].clone()));
+    assert_eq!(w.qb.calls("setPreferences"), 1);
+    assert_eq!(w.qb.calls("reannounce"), 1);
+}
+
+#[test]
+fn the_dialect_of_five_two_is_spoken_as_well() {
+    let mut w = World::new(Qb::v5_2());
+    w.desire(desired(40123));
+    assert_eq!(w.state(), Synced);
+    assert_eq!(w.qb.listens_on(), Some("10.2.0.2:40123".to_owned()));
+    assert_eq!(w.qb.logins, 1);
+}
+
+#[test]
+fn a_key_is_used_without_any_login() {
+    let mut w = World::with(Qb::v5_2(), Settings { auth: Auth::Key(Secret::new("qbt_key")), ..settings() });
+    w.desire(desired(40123));
+    assert_eq!((w.state(), w.qb.logins), (Synced, 0));
+    let mut w = World::with(Qb::v5_2(), Settings { auth: Auth::Key(Secret::new("qbt_wrong")), ..settings() });
+    w.desire(desired(40123));
+    assert_eq!((w.state(), w.qb.calls("setPreferences")), (Refused, 0));
+}
+
+#[test]
+fn while_all_is_well_only_the_kernel_is_asked() {
+    let mut w = World::new(Qb::v4());
+    w.desire(desired(40123));
+    let before = (w.qb.log.len(), w.wakes);
+    w.run_for(secs(595));
+    assert_eq!(w.qb.log.len(), before.0);
+    w.run_for(secs(3600));
+    assert_eq!(w.qb.calls("setPreferences"), 1);
+    let wakes = w.wakes - before.1;
+    assert!(wakes <= 4195 / 15 + 6 * 5, "{wakes} wake-ups in 4195 s");
+}
+
+#[test]
+fn a_restarted_qbittorrent_is_back_on_the_port_within_twenty_seconds() {
+    let mut w = World::new(Qb::v4());
+    w.desire(desired(40123));
+    w.run_for(secs(100));
+    w.qb.restart_with_own_settings();
+    w.run_for(secs(20));
+    assert_eq!((w.state(), w.qb.listens_on()), (Synced, Some("10.2.0.2:40123".to_owned())));
+}
+
+#[test]
+fn a_late_start_is_noticed_without_a_request_before() {
+    let mut w = World::new(Qb { alive: false, ..Qb::v4() });
+    w.desire(desired(40123));
+    assert_eq!(w.state(), Unreachable);
+    let before = w.qb.log.len();
+    w.run_for(secs(3600));
+    assert_eq!(w.qb.log.len(), before);
+    w.qb.alive = true;
+    w.run_for(secs(17));
+    assert_eq!(w.state(), Synced);
+}
+
+#[test]
+fn another_dialect_after_an_upgrade_needs_no_word() {
+    let mut w = World::new(Qb::v4());
+    w.desire(desired(40123));
+    w.qb.alive = false;
+    w.run_for(secs(30));
+    assert_eq!(w.sync.view().listening, None);
+    let torrents = std::mem::take(&mut w.qb.torrents);
+    w.qb = Qb { torrents, ..Qb::v5_2() };
+    w.run_for(secs(20));
+    assert_eq!((w.state(), w.sync.view().version.as_deref()), (Synced, Some("v5.2.0")));
+}
+
+#[test]
+fn a_wrong_password_stops_before_the_ban_and_is_tried_again_when_mended() {
+    let mut w = World::new(Qb { password: Some("other"), ..Qb::v4() });
+    w.desire(desired(40123));
+    assert_eq!(w.state(), Refused);
+    for n in 0..50 {
+        w.desire(desired(40_000 + n));
+    }
+    w.run_for(secs(7 * 24 * 3600));
+    assert_eq!((w.state(), w.qb.failed_logins), (Refused, 3));
+    let auth = Auth::Password { user: "admin".to_owned(), pass: Secret::new("other") };
+    w.input(Input::Settings(Settings { auth, ..settings() }));
+    assert_eq!(w.state(), Synced);
+}
+
+#[test]
+fn a_restart_of_qbittorrent_is_worth_another_login() {
+    let mut w = World::new(Qb { password: Some("other"), ..Qb::v4() });
+    w.desire(desired(40123));
+    w.qb.alive = false;
+    w.run_for(secs(40));
+    w.qb = Qb::v4();
+    w.run_for(secs(20));
+    assert_eq!(w.state(), Synced);
+}
+
+#[test]
+fn a_ban_is_waited_out() {
+    let mut w = World::new(Qb { failed_logins: 5, ..Qb::v4() });
+    w.desire(desired(40123));
+    assert_eq!(w.state(), Refused);
+    w.run_for(secs(3600));
+    assert_eq!(w.qb.calls("auth/login"), 1);
+    w.qb.failed_logins = 0;
+    w.run_for(secs(120));
+    assert_eq!(w.state(), Synced);
+}
+
+#[test]
+fn a_lost_session_is_opened_again() {
+    let mut w = World::new(Qb::v4());
+    w.desire(desired(40123));
+    w.qb.session = false;
+    w.desire(desired(40124));
+    assert_eq!((w.state(), w.qb.logins), (Synced, 2));
+}
+
+#[test]
+fn behind_another_published_port_the_right_host_is_found_once() {
+    let mut w = World::new(Qb { host: Some("localhost"), ..Qb::v4() });
+    w.desire(desired(40123));
+    assert_eq!(w.state(), Synced);
+    let before = w.qb.log.len();
+    w.desire(desired(40124));
+    assert!(w.qb.log[before..].iter().all(|l| !l.ends_with("401")), "{:?}", w.qb.log);
+}
+
+#[test]
+fn a_qbittorrent_that_listens_nowhere_is_rebound_by_two_writes_with_a_pause() {
+    let mut w = World::new(Qb { deaf: 1, ..Qb::v4() });
+    w.desire(desired(40123));
+    w.run_for(secs(10));
+    assert_eq!((w.state(), w.qb.listens_on()), (Synced, Some("10.2.0.2:40123".to_owned())));
+    let ports: Vec<_> = w.qb.ports_written.iter().map(|(_, port)| *port).collect();
+    assert_eq!(ports, [40123, 0, 40123]);
+    assert!(w.qb.ports_written[2].0.since(w.qb.ports_written[1].0) >= secs(2));
+}
+
+#[test]
+fn one_that_never_listens_is_said_and_not_written_to_without_end() {
+    let mut w = World::new(Qb { deaf: u32::MAX, ..Qb::v4() });
+    w.desire(desired(40123));
+    w.run_for(secs(3600));
+    assert_eq!(w.state(), Pending);
+    assert_eq!(w.sync.view().text.as_deref(), Some("the port is set but nothing listens on it"));
+    assert_eq!(w.sync.view().listening, Some(false));
+    assert!(w.qb.ports_written.len() <= 1 + 2 * 12, "{:?}", w.qb.ports_written.len());
+}
+
+#[test]
+fn a_setting_that_is_not_kept_is_not_written_without_end() {
+    let mut w = World::new(Qb { keeps: false, ..Qb::v4() });
+    w.desire(desired(40123));
+    w.run_for(secs(60));
+    assert_eq!(w.state(), Pending);
+    assert!(w.qb.calls("setPreferences") <= 3 * 5);
+}
+
+#[test]
+fn where_the_kernel_shows_nothing_the_preferences_are_read_instead() {
+    let mut w = World::new(Qb { visible: false, ..Qb::v4() });
+    w.desire(desired(40123));
+    assert_eq!((w.state(), w.sync.view().listening), (Synced, None));
+    w.run_for(secs(60));
+    w.qb.restart_with_own_settings();
+    w.run_for(secs(20));
+    assert_eq!((w.state(), w.qb.listens_on()), (Synced, Some("10.2.0.2:40123".to_owned())));
+}
+
+#[test]
+fn before_a_port_is_granted_only_the_binding_is_set() {
+    let mut w = World::new(Qb::v4());
+    w.desire(Desired { port: None, ..desired(0) });
+    assert_eq!((w.state(), w.qb.listens_on()), (Synced, Some("10.2.0.2:6881".to_owned())));
+    assert!(w.qb.ports_written.is_empty());
+}
+
+#[test]
+fn another_address_after_a_switch_is_followed() {
+    let mut w = World::new(Qb::v4());
+    w.desire(desired(40123));
+    w.qb.tunnel = "10.2.0.3";
+    w.desire(Desired { interface: "wgpch".to_owned(), address: [10, 2, 0, 3].into(), ..desired(40123) });
+    assert_eq!((w.state(), w.qb.listens_on()), (Synced, Some("10.2.0.3:40123".to_owned())));
+}
+
+#[test]
+fn disconnecting_gives_the_port_back_and_leaves_the_binding() {
+    let mut w = World::new(Qb::v4());
+    w.desire(desired(40123));
+    w.input(Input::Restore);
+    assert!(w.sync.view().restored);
+    assert_eq!((w.qb.listen_port, w.qb.interface.as_str()), (6999, "wgpnl"));
+    assert_eq!(w.sync.poll_timeout(), None);
+}
+
+#[test]
+fn with_unbind_the_earlier_binding_comes_back() {
+    let mut w = World::with(Qb::v4(), Settings { unbind: true, ..settings() });
+    w.desire(desired(40123));
+    w.input(Input::Restore);
+    assert_eq!((w.qb.listen_port, w.qb.interface.as_str(), w.qb.upnp), (6999, "", true));
+    assert_eq!(w.stored.last(), Some(&no_memory()));
+}
+
+#[test]
+fn disabled_means_no_request_ever() {
+    let mut w = World::with(Qb::v4(), Settings { enable: false, ..settings() });
+    w.desire(desired(40123));
+    w.input(Input::Healthy(true));
+    w.run_for(secs(3600));
+    w.input(Input::Refresh);
+    w.input(Input::Restore);
+    assert_eq!((w.state(), w.qb.log.len(), w.looks), (Off, 0, 0));
+    w.desire(desired(40123));
+    w.input(Input::Settings(settings()));
+    assert_eq!(w.state(), Synced);
+    w.input(Input::Settings(Settings { enable: false, ..settings() }));
+    assert_eq!((w.state(), w.sync.poll_timeout()), (Off, None));
+}
+
+#[test]
+fn a_reply_that_never_comes_is_a_failure_after_half_a_minute() {
+    let mut sync = Sync::new(settings(), no_memory(), at(0));
+    sync.handle(at(0), Input::Desired(Some(desired(40123))));
+    assert_eq!(sync.poll_timeout(), Some(at(30_000)));
+    sync.handle(at(30_000), Input::Wake);
+    assert_eq!(sync.view().state, Unreachable);
+    let late = HttpError::TimedOut;
+    sync.handle(at(30_001), Input::Reply { id: 0, reply: Err(late) });
+    assert_eq!(sync.poll_timeout(), Some(at(35_000)));
+}
+
+#[test]
+fn stalled_torrents_are_set_going_once_and_those_of_a_person_stay() {
+    let mut w = World::new(Qb::v4());
+    w.qb.torrents = vec![("aa", "stalledDL"), ("bb", "pausedDL")];
+    w.desire(desired(40123));
+    w.input(Input::Healthy(true));
+    w.run_for(secs(600));
+    assert_eq!(w.qb.commands, ["reannounce all", "reannounce aa", "pause aa", "resume aa"]);
+    let stopped: Vec<_> = w.stored.iter().map(|m| m.stopped.len()).collect();
+    assert_eq!(stopped, [0, 1, 0]); // on disk while it stands still
+}
+
+#[test]
+fn what_was_active_when_last_healthy_is_started_after_a_reconnect() {
+    let mut w = World::new(Qb::v5_2());
+    w.qb.torrents = vec![("aa", "downloading"), ("bb", "downloading"), ("cc", "stoppedDL")];
+    w.input(Input::Healthy(true));
+    w.desire(desired(40123));
+    w.input(Input::Healthy(false));
+    w.qb.torrents = vec![("aa", "error"), ("bb", "stoppedDL"), ("cc", "stoppedDL")];
+    w.input(Input::Healthy(true));
+    w.run_for(millis(10));
+    assert_eq!(w.qb.commands, ["reannounce all", "start aa"]);
+}
