@@ -233,8 +233,9 @@ impl<R: Read> Reader<R> {
     fn next_member(&mut self, close: u8) -> Result<bool> {
         let next = self.look()?;
         if next == close {
+            // A caller that leaves one level too many has misread the document.
+            self.depth = self.depth.checked_sub(1).ok_or_else(|| self.malformed())?;
             self.at += 1;
-            self.depth -= 1;
             self.levels >>= 1;
             self.fresh = false;
             return Ok(false);

@@ -1,1 +1,423 @@
+//! A scripted API, a clock that moves by sleeping, and stories told with them.
 
+use super::*;
+use crate::config::Config;
+use crate::provider::{Endpoint, PortHold};
+use crate::sys::files::Disk;
+use crate::time::{Duration, Instant, UnixTime};
+use crate::wire::http::{HttpError, Method, Request, Response};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+/// The wall clock of every story's beginning.
+pub const NOW: u64 = 1_790_000_000;
+
+/// Time passes only by sleeping.
+pub struct Slept(Cell<Duration>);
+
+impl Slept {
+    pub fn total(&self) -> Duration {
+        self.0.get()
+    }
+}
+
+impl Clock for Slept {
+    fn now(&self) -> Instant {
+        Instant::BOOT + self.0.get()
+    }
+
+    fn wall(&self) -> UnixTime {
+        UnixTime(NOW + self.0.get().as_secs())
+    }
+
+    fn sleep(&self, time: Duration) {
+        self.0.set(self.0.get() + time);
+    }
+}
+
+/// Answers requests in turn, each only when it is the one expected.
+#[derive(Default)]
+pub struct Script {
+    turns: RefCell<VecDeque<(String, Turn)>>,
+    pub seen: RefCell<Vec<Request>>,
+}
+
+pub enum Turn {
+    Reply(u16, Vec<(String, String)>, Vec<u8>),
+    Fail(HttpError),
+}
+
+impl Script {
+    /// `expected` is `POST /auth`, without the query.
+    pub fn turn(&self, expected: &str, turn: Turn) {
+        self.turns.borrow_mut().push_back((expected.to_owned(), turn));
+    }
+
+    pub fn json(&self, expected: &str, status: u16, body: &str) {
+        let kind = vec![("content-type".to_owned(), "application/json".to_owned())];
+        self.turn(expected, Turn::Reply(status, kind, body.as_bytes().to_vec()));
+    }
+
+    pub fn page(&self, expected: &str, status: u16, headers: &[(&str, &str)]) {
+        let mut all = vec![("content-type".to_owned(), "text/html".to_owned())];
+        all.extend(headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
+        self.turn(expected, Turn::Reply(status, all, b"<html>secret gateway page</html>".to_vec()));
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.turns.borrow().is_empty()
+    }
+
+    pub fn bodies(&self) -> Vec<String> {
+        let text = |r: &Request| String::from_utf8(r.body.clone().unwrap_or_default()).unwrap();
+        self.seen.borrow().iter().map(text).collect()
+    }
+}
+
+impl Http for Script {
+    fn send(&self, request: &Request) -> std::result::Result<Response, HttpError> {
+        let verb = match request.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Delete => "DELETE",
+        };
+        let path = request.url.strip_prefix("https://api.test").unwrap().split('?').next().unwrap();
+        let asked = format!("{verb} {path}");
+        self.seen.borrow_mut().push(request.clone());
+        let (expected, turn) =
+            self.turns.borrow_mut().pop_front().unwrap_or_else(|| panic!("surprise: {asked}"));
+        assert_eq!(asked, expected);
+        match turn {
+            Turn::Fail(e) => Err(e),
+            Turn::Reply(status, headers, body) => {
+                Ok(Response { status, headers, body: Box::new(std::io::Cursor::new(body)) })
+            }
+        }
+    }
+}
+
+/// A directory of one test, removed at its end.
+pub struct Scene {
+    pub dir: PathBuf,
+    pub http: Script,
+    pub clock: Slept,
+    pub disk: Disk,
+}
+
+impl Scene {
+    pub fn new(name: &str) -> Scene {
+        let dir = std::env::temp_dir().join(format!("pvpn-proton-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        Scene { dir, http: Script::default(), clock: Slept(Cell::new(Duration::ZERO)), disk: Disk }
+    }
+
+    pub fn api(&self) -> Api<'_> {
+        Api::new(&self.http, &self.clock, "https://api.test/", None)
+    }
+
+    pub fn store(&self) -> Store<'_> {
+        Store::new(&self.disk, &self.clock, &self.dir.join("proton"))
+    }
+
+    pub fn config(&self, keys: &str) -> Config {
+        let text = format!("[protonvpn]\napi_url = https://api.test\n{keys}");
+        crate::config::load::parse(&text, &self.dir, &self.dir).unwrap()
+    }
+
+    pub fn proton(&self, keys: &str) -> Proton<'_> {
+        Proton::new(&self.config(keys), &self.http, &self.disk, &self.clock).unwrap()
+    }
+
+    /// Puts a session on disk whose tokens end in an hour.
+    pub fn log_in(&self) -> Session {
+        let session = session("at1", "rt1");
+        self.store().store(&session).unwrap();
+        session
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir.join(name)).unwrap()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.dir.join(name).exists()
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+pub fn who() -> Identity {
+    Identity {
+        app_version: "linux-vpn-cli@5.2.5+x86-64".to_owned(),
+        user_agent: "ProtonVPN/5.2.5".to_owned(),
+    }
+}
+
+pub fn session(access: &str, refresh: &str) -> Session {
+    Session {
+        user: "me".to_owned(),
+        uid: Secret::new("uid1"),
+        access_token: Secret::new(access),
+        refresh_token: Secret::new(refresh),
+        scopes: vec!["vpn".to_owned()],
+        identity: who(),
+        expires_at: UnixTime(NOW + 3600),
+        renewed_at: UnixTime(NOW),
+    }
+}
+
+const PLAN: &str =
+    r#"{"Code":1000,"VPN":{"PlanTitle":"VPN Plus","MaxTier":2,"MaxConnect":10,"Password":"ovpn-secret"}}"#;
+const FREE: &str = r#"{"Code":1000,"VPN":{"PlanTitle":"Proton Free","MaxTier":0,"MaxConnect":1}}"#;
+const LIST: &str = r#"{"Code":1000,"LogicalServers":[{"Name":"NL#12","ExitCountry":"NL","Domain":"nl-12.protonvpn.net","Tier":2,"Features":4,
+ "City":"Amsterdam","Score":1,"ID":"nl12","Status":1,"Load":31,"Servers":[{"EntryIP":"203.0.113.11","ExitIP":"203.0.113.12",
+ "X25519PublicKey":"+HCLUCm6PdbDIaKtEM3pOWBEKSB/UdpBwRY5cNl6ZnI=","Status":1}]},
+ {"Name":"NL-FREE#1","ExitCountry":"NL","Domain":"f","Tier":0,"Features":0,"City":"Amsterdam","Score":2,"ID":"f1","Status":1,"Load":3,
+ "Servers":[{"EntryIP":"203.0.113.13","X25519PublicKey":"+HCLUCm6PdbDIaKtEM3pOWBEKSB/UdpBwRY5cNl6ZnI=","Status":1}]}]}"#;
+
+fn certificate(life: u64, features: &str) -> String {
+    format!("{{\"Code\":1000,\"ExpirationTime\":{},\"Features\":{features}}}", NOW + life)
+}
+
+const YEAR: u64 = 365 * 86_400;
+
+/// The list, the plan and the certificate of a first connection.
+fn first_time(scene: &Scene, plan: &str) {
+    scene.log_in();
+    scene.http.json("GET /vpn/v1/logicals", 200, LIST);
+    scene.http.json("GET /vpn/v2", 200, plan);
+}
+
+#[test]
+fn a_first_connection_lists_certifies_and_leaves_a_conf_and_the_next_asks_nothing() {
+    let scene = Scene::new("first");
+    first_time(&scene, PLAN);
+    scene.http.json("POST /vpn/v1/certificate", 200, &certificate(YEAR, r#"{"port-forwarding":true}"#));
+    let mut proton = scene.proton("wireguard_port = 88\n");
+    let servers = proton.list_servers(false).unwrap();
+    assert_eq!(servers.len(), 2);
+    let nl = servers.iter().find(|s| s.name == "NL#12").unwrap().clone();
+    let opened = proton.open(&nl).unwrap();
+    assert_eq!(opened.port, PortHold::NatPmp { gateway: "10.2.0.1".parse().unwrap() });
+    assert_eq!(opened.tunnel.peers[0].endpoint, Some(Endpoint::Addr("203.0.113.11:88".parse().unwrap())));
+    assert!(opened.tunnel.carries(true) && !opened.tunnel.carries(false));
+    let conf = scene.text("wireguard/NL-12.conf");
+    assert!(conf.contains("# NL#12\n") && conf.contains("# NAT-PMP (Port Forwarding) = on\n"), "{conf}");
+    assert!(conf.contains(opened.tunnel.private_key.reveal_text().reveal()));
+    // Another process, no API at all: a fresh list, a known plan, a good certificate.
+    let mut again = scene.proton("wireguard_port = 88\n");
+    assert_eq!(again.list_servers(false).unwrap(), servers);
+    assert_eq!(again.open(&nl).unwrap().tunnel, opened.tunnel);
+    assert!(scene.http.is_over());
+}
+
+#[test]
+fn files_are_readable_by_their_owner_alone_and_hold_no_openvpn_password() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scene = Scene::new("modes");
+    first_time(&scene, PLAN);
+    scene.http.json("POST /vpn/v1/certificate", 200, &certificate(YEAR, "[]"));
+    let mut proton = scene.proton("");
+    let nl = proton.list_servers(false).unwrap().remove(0);
+    proton.open(&nl).unwrap();
+    for name in ["session.json", "account.json", "key.json", "servers.json", "../wireguard/NL-12.conf"] {
+        let path = scene.dir.join("proton").join(name);
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+        assert!(!std::fs::read_to_string(path).unwrap().contains("ovpn-secret"));
+    }
+    let mode = std::fs::metadata(scene.dir.join("proton")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_free_plan_is_told_before_connecting_and_asks_for_no_forwarding() {
+    let scene = Scene::new("free");
+    first_time(&scene, FREE);
+    scene.http.json("POST /vpn/v1/certificate", 200, &certificate(YEAR, "[]"));
+    let mut proton = scene.proton("");
+    let servers = proton.list_servers(false).unwrap();
+    assert_eq!(servers.len(), 1);
+    let opened = proton.open(&servers[0]).unwrap();
+    let PortHold::Unavailable(why) = opened.port else { panic!("held") };
+    assert_eq!(why, "the plan (Proton Free) has no P2P servers and forwards no port");
+    assert!(scene.http.bodies().last().unwrap().contains("\"PortForwarding\":false"));
+}
+
+#[test]
+fn a_key_that_is_known_already_is_renewed() {
+    let scene = Scene::new("known");
+    first_time(&scene, PLAN);
+    scene.http.json(
+        "POST /vpn/v1/certificate",
+        409,
+        r#"{"Code":2500,"Error":"already has one","Details":[]}"#,
+    );
+    scene.http.json("POST /vpn/v1/certificate", 200, &certificate(YEAR, "{}"));
+    let mut proton = scene.proton("");
+    let nl = proton.list_servers(false).unwrap().remove(0);
+    proton.open(&nl).unwrap();
+    let bodies = scene.http.bodies();
+    assert!(
+        !bodies[bodies.len() - 2].contains("Renew") && bodies[bodies.len() - 1].contains("\"Renew\":true")
+    );
+}
+
+#[test]
+fn a_certificate_is_renewed_by_the_supervisor_with_the_same_key() {
+    let scene = Scene::new("renew");
+    first_time(&scene, PLAN);
+    scene.http.json("POST /vpn/v1/certificate", 200, &certificate(1000, "{}"));
+    let mut proton = scene.proton("");
+    let nl = proton.list_servers(false).unwrap().remove(0);
+    let before = proton.open(&nl).unwrap();
+    assert_eq!(proton.upkeep_due().unwrap(), UnixTime(NOW + 750));
+    scene.clock.sleep(Duration::from_secs(751));
+    scene.http.json("POST /vpn/v1/certificate", 200, &certificate(YEAR, "{}"));
+    let kept = proton.upkeep().unwrap();
+    assert_eq!((kept.problem, kept.expires_at, kept.has_session), (None, Some(UnixTime(NOW + YEAR)), true));
+    assert!(kept.next_at > UnixTime(NOW + 86_400));
+    assert!(scene.http.bodies().last().unwrap().contains("\"Renew\":true"));
+    assert_eq!(proton.open(&nl).unwrap().tunnel, before.tunnel);
+}
+
+#[test]
+fn a_renewal_that_fails_leaves_the_certificate_at_work_and_is_a_problem() {
+    let scene = Scene::new("renew-fails");
+    first_time(&scene, PLAN);
+    scene.http.json("POST /vpn/v1/certificate", 200, &certificate(1000, "{}"));
+    let mut proton = scene.proton("");
+    let nl = proton.list_servers(false).unwrap().remove(0);
+    proton.open(&nl).unwrap();
+    scene.clock.sleep(Duration::from_secs(800));
+    scene.http.turn("POST /vpn/v1/certificate", Turn::Fail(HttpError::Connect("refused".to_owned())));
+    let kept = proton.upkeep().unwrap();
+    assert_eq!(kept.next_at, UnixTime(NOW + 800 + 3600));
+    assert_eq!(kept.problem.as_deref(), Some("the certificate ends in 0 days: Proton did not renew it"));
+    scene.http.turn("POST /vpn/v1/certificate", Turn::Fail(HttpError::Connect("refused".to_owned())));
+    assert!(proton.open(&nl).is_ok());
+    scene.clock.sleep(Duration::from_secs(300));
+    scene.http.turn("POST /vpn/v1/certificate", Turn::Fail(HttpError::Connect("refused".to_owned())));
+    let refused = proton.open(&nl).unwrap_err();
+    assert_eq!(refused.exit(), Exit::Provider);
+    assert!(refused.to_string().starts_with("get a certificate from Proton: "), "{refused}");
+}
+
+#[test]
+fn the_list_on_disk_serves_while_the_api_is_away() {
+    let scene = Scene::new("away");
+    first_time(&scene, PLAN);
+    let mut proton = scene.proton("");
+    assert_eq!(proton.list_servers(false).unwrap().len(), 2);
+    scene.clock.sleep(Duration::from_secs(7 * 3600));
+    for _ in 0..3 {
+        scene.http.turn("POST /auth/refresh", Turn::Fail(HttpError::Connect("no route".to_owned())));
+        scene.http.turn("GET /vpn/v1/logicals", Turn::Fail(HttpError::TimedOut));
+        assert_eq!(scene.proton("").list_servers(false).unwrap().len(), 2);
+    }
+    for (status, body) in [(200, "<html>"), (200, "{\"Code\":1000,\"LogicalServers\":[{"), (500, "oops")] {
+        scene.http.turn("POST /auth/refresh", Turn::Fail(HttpError::Connect("no route".to_owned())));
+        scene.http.json("GET /vpn/v1/logicals", status, body);
+        assert_eq!(proton.list_servers(true).unwrap().len(), 2, "{body}");
+    }
+    assert!(scene.has("proton/session.json"), "no network error ends a session");
+}
+
+#[test]
+fn an_old_list_is_asked_for_by_its_validator_and_kept_when_unchanged() {
+    let scene = Scene::new("validator");
+    scene.log_in();
+    let headers = [("content-type", "application/json"), ("last-modified", "Sat, 21 Nov 2026 00:00:00 GMT")];
+    let headers = headers.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec();
+    scene.http.turn("GET /vpn/v1/logicals", Turn::Reply(200, headers, LIST.as_bytes().to_vec()));
+    scene.http.json("GET /vpn/v2", 200, PLAN);
+    scene.proton("").list_servers(false).unwrap();
+    scene.http.turn("GET /vpn/v1/logicals", Turn::Reply(304, Vec::new(), Vec::new()));
+    assert_eq!(scene.proton("").list_servers(true).unwrap().len(), 2);
+    let since =
+        |r: &Request| r.headers.iter().find(|(n, _)| n == "If-Modified-Since").map(|(_, v)| v.clone());
+    let asked: Vec<_> = scene.http.seen.borrow().iter().filter_map(since).collect();
+    assert_eq!(asked, ["Thu, 01 Jan 1970 00:00:00 GMT", "Sat, 21 Nov 2026 00:00:00 GMT"]);
+}
+
+#[test]
+fn loads_older_than_half_an_hour_are_refreshed_alone() {
+    let scene = Scene::new("loads");
+    first_time(&scene, PLAN);
+    scene.proton("").list_servers(false).unwrap();
+    scene.clock.sleep(Duration::from_secs(31 * 60));
+    let loads = r#"{"Code":1000,"LogicalServers":[{"ID":"nl12","Load":99,"Score":7,"Status":1}]}"#;
+    scene.http.json("GET /vpn/v1/loads", 200, loads);
+    let servers = scene.proton("").list_servers(false).unwrap();
+    assert_eq!(servers.iter().find(|s| s.name == "NL#12").unwrap().load, Some(99));
+    assert_eq!(scene.proton("").list_servers(false).unwrap(), servers);
+    scene.clock.sleep(Duration::from_secs(20 * 60));
+    assert_eq!(scene.proton("").list_servers(false).unwrap(), servers);
+}
+
+#[test]
+fn without_session_or_password_the_command_is_named() {
+    let scene = Scene::new("nobody");
+    let refused = scene.proton("").list_servers(false).unwrap_err();
+    assert_eq!(refused.exit(), Exit::LoginRefused);
+    assert!(
+        refused.to_string().ends_with("not logged in to Proton: log in with `pvpn init --proton`"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_refused_login_is_not_repeated_by_the_same_process() {
+    let scene = Scene::new("no-repeat");
+    let body =
+        r#"{"Code":9001,"Error":"please complete CAPTCHA.","Details":{"HumanVerificationToken":"T0KEN"}}"#;
+    scene.http.json("POST /auth/info", 422, body);
+    let mut proton = scene.proton("user = me\npass = hunter2\n");
+    for _ in 0..3 {
+        let refused = proton.list_servers(false).unwrap_err();
+        assert_eq!(refused.exit(), Exit::LoginRefused);
+        assert!(refused.to_string().contains("--proton-login code"), "{refused}");
+        assert!(!refused.to_string().contains("T0KEN"));
+    }
+    assert!(scene.http.is_over());
+}
+
+#[test]
+fn a_logout_ends_the_session_there_and_here() {
+    let scene = Scene::new("logout");
+    scene.log_in();
+    scene.http.json("DELETE /auth", 200, r#"{"Code":1000}"#);
+    scene.proton("").log_out().unwrap();
+    assert!(!scene.has("proton/session.json"));
+    scene.proton("").log_out().unwrap();
+    // A refused token is refreshed once, so that the session ends.
+    scene.log_in();
+    scene.http.json("DELETE /auth", 401, r#"{"Code":401,"Error":"Invalid access token"}"#);
+    scene.http.json("POST /auth/refresh", 422, r#"{"Code":10013,"Error":"Invalid refresh token"}"#);
+    scene.proton("").log_out().unwrap();
+    assert!(!scene.has("proton/session.json"));
+    // Nobody there: gone from disk, and said.
+    scene.log_in();
+    scene.http.turn("DELETE /auth", Turn::Fail(HttpError::Resolve("api.test: no such name".to_owned())));
+    assert_eq!(scene.proton("").log_out().unwrap_err().exit(), Exit::Provider);
+    assert!(!scene.has("proton/session.json"));
+}
+
+#[test]
+fn a_raised_app_version_of_the_same_app_is_taken_up() {
+    let scene = Scene::new("raised");
+    scene.log_in();
+    scene.http.json("GET /vpn/v2", 200, PLAN);
+    scene.proton("app_version = linux-vpn-cli@9.9.9\n").account().unwrap();
+    std::fs::remove_file(scene.dir.join("proton/account.json")).unwrap();
+    scene.http.json("GET /vpn/v2", 200, PLAN);
+    scene.proton("app_version = browser-vpn@1.3.5\n").account().unwrap();
+    let app = |r: &Request| r.headers.iter().find(|(n, _)| n == "x-pm-appversion").unwrap().1.clone();
+    let seen: Vec<_> = scene.http.seen.borrow().iter().map(app).collect();
+    assert_eq!(seen, ["linux-vpn-cli@9.9.9", "linux-vpn-cli@5.2.5+x86-64"]);
+}

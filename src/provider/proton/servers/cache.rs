@@ -119,44 +119,33 @@ impl ServerList {
         Ok(whole.then_some((list, stamp)))
     }
 
+    /// Id, eight numbers, two countries, then five numbers for each physical server.
     fn read_row<R: Read>(&mut self, r: &mut Reader<R>) -> Result<(), JsonError> {
-        if !r.enter_array()? || !r.next_item()? {
+        let first = self.physicals.len();
+        let (mut id, mut numbers, mut countries, mut physical) = (0, [0.0; 8], [None; 2], [0.0; 5]);
+        let mut place = 0;
+        if !r.enter_array()? {
             return Ok(());
         }
-        let id = r.string()?.and_then(|t| u64::from_str_radix(t, 16).ok());
-        let mut numbers = [0.0; 8];
-        for n in &mut numbers {
-            if r.next_item()? {
-                *n = r.number()?.unwrap_or(0.0);
-            }
-        }
-        let mut countries = [None; 2];
-        for c in &mut countries {
-            if r.next_item()? {
-                *c = r.string()?.and_then(Country::parse);
-            }
-        }
-        let first = self.physicals.len();
-        let mut row = [0.0; 5];
-        let mut filled = 0;
         while r.next_item()? {
-            row[filled] = r.number()?.unwrap_or(0.0);
-            filled += 1;
-            if filled == row.len() {
-                filled = 0;
-                // Whole numbers written by `emit_logical`; `as` ends at the bounds of each type.
-                self.physicals.push(Physical {
-                    entry: Ipv4Addr::from(row[0] as u32),
-                    exit: Some(Ipv4Addr::from(row[1] as u32)).filter(|a| !a.is_unspecified()),
-                    key: row[2] as u32,
-                    is_up: row[3] != 0.0,
-                    has_ipv6: row[4] != 0.0,
-                });
+            match place {
+                0 => id = r.string()?.and_then(|t| u64::from_str_radix(t, 16).ok()).unwrap_or(0),
+                1..=8 => numbers[place - 1] = r.number()?.unwrap_or(0.0),
+                9..=10 => countries[place - 9] = r.string()?.and_then(Country::parse),
+                _ => {
+                    let column = (place - 11) % physical.len();
+                    physical[column] = r.number()?.unwrap_or(0.0);
+                    if column == physical.len() - 1 {
+                        self.physicals.push(Physical::read(physical));
+                    }
+                }
             }
+            place += 1;
         }
+        // Whole numbers written by `emit_logical`; `as` ends at the bounds of each type.
         let [name, domain, city, features, tier, load, score, up] = numbers;
         self.logicals.push(Logical {
-            id: id.unwrap_or(0),
+            id,
             score,
             name: name as u32,
             domain: domain as u32,
@@ -180,6 +169,19 @@ impl ServerList {
                 .logicals
                 .iter()
                 .all(|l| [l.name, l.domain, l.city].iter().all(|at| (*at as usize) < texts))
+    }
+}
+
+impl Physical {
+    /// Whole numbers written by `emit_logical`; `as` ends at the bounds of each type.
+    fn read([entry, exit, key, up, ipv6]: [f64; 5]) -> Physical {
+        Physical {
+            entry: Ipv4Addr::from(entry as u32),
+            exit: Some(Ipv4Addr::from(exit as u32)).filter(|a| !a.is_unspecified()),
+            key: key as u32,
+            is_up: up != 0.0,
+            has_ipv6: ipv6 != 0.0,
+        }
     }
 }
 
