@@ -128,3 +128,6 @@ fn networks(nets: &[IpNet]) -> Vec<IpNet> {
     nets.dedup();
     nets
 }
+
+#[cfg(test)]
+mod tests;
