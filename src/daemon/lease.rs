@@ -8,33 +8,12 @@
 
 pub mod natpmp;
 
+pub use crate::status::PortState;
+
 use crate::time::{Instant, UnixTime};
 use crate::wire::http::{HttpError, Reply, Request};
 use natpmp::NatPmp;
 use std::net::{IpAddr, SocketAddr};
-
-/// `port.state` of `status --json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PortState {
-    Off,
-    Asking,
-    Held,
-    /// Published, but not confirmed lately.
-    Doubtful,
-    Unavailable,
-}
-
-impl PortState {
-    pub const fn name(self) -> &'static str {
-        match self {
-            PortState::Off => "off",
-            PortState::Asking => "asking",
-            PortState::Held => "held",
-            PortState::Doubtful => "doubtful",
-            PortState::Unavailable => "unavailable",
-        }
-    }
-}
 
 /// What is known about the port, for `status`, the publisher and the verdicts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,8 @@
 //! Only the tunnel is judged here: a dead resolver or qBittorrent changes no server.
 
 pub mod flow;
+mod reason;
+mod shake;
 
 #[cfg(test)]
 mod tests;
@@ -20,8 +22,9 @@ use crate::status::Verdict;
 use crate::time::{Duration, Instant, millis, secs};
 use flow::{Counters, Finding, Flow};
 use log::{debug, info, warn};
+pub use reason::Reason;
+use shake::Shake;
 use std::collections::VecDeque;
-use std::fmt;
 
 /// Echoes of one check or confirmation (the contract's "three probes").
 const ECHOES: u32 = 3;
@@ -31,14 +34,6 @@ const CONFIRM_SPACING: Duration = millis(250);
 const CONFIRM_PATIENCE: Duration = millis(750);
 /// WireGuard's REJECT_AFTER_TIME: a session older than this carries nothing.
 const HANDSHAKE_LIFE: Duration = secs(180);
-/// An unanswered handshake is begun anew after this (contract), once.
-const HANDSHAKE_PATIENCE: Duration = millis(1500);
-/// How long one-sided traffic lasts before a gateway that answers no echo has its handshake renewed; chosen: many
-/// protocols only send for a while.
-const MUTE_FLAT: Duration = secs(4);
-/// How long one-sided traffic is accepted after such a handshake was answered; chosen.
-const MUTE_PAUSE: Duration = secs(120);
-
 /// More than keepalives and handshakes in one sample; chosen.
 const ANSWER_BYTES: u64 = 1000;
 
@@ -48,34 +43,6 @@ pub struct Settings {
     pub interval: Duration,
     pub failures: u32,
     pub latency_threshold: Duration,
-}
-
-/// Why the server is given up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// So many checks in a row had no answer.
-    NoEcho { checks: u32 },
-    /// So many checks in a row were slower than the threshold.
-    Slow { rtt: Duration, checks: u32 },
-    /// Traffic flowed and then nothing was received, not even an echo.
-    Silent { flat: Duration },
-    /// The last handshake is too old to carry anything.
-    NoHandshake { age: Duration },
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::NoEcho { checks } => write!(f, "{checks} checks in a row without an answer"),
-            Reason::Slow { rtt, checks } => {
-                write!(f, "{checks} slow checks in a row, the last {} ms", rtt.as_millis())
-            }
-            Reason::Silent { flat } => {
-                write!(f, "nothing received for {} ms while traffic flowed", flat.as_millis())
-            }
-            Reason::NoHandshake { age } => write!(f, "no handshake for {} s", age.as_secs()),
-        }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,15 +118,6 @@ enum State {
     Shaking(Shake),
     /// Given up.
     Over,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shake {
-    /// Since when nothing was received.
-    since: Instant,
-    begun_at: Instant,
-    again: bool,
-    due_at: Instant,
 }
 
 #[derive(Debug)]
@@ -372,38 +330,6 @@ impl Monitor {
                 self.suspect(now, flat, sent_bytes, sample.rx_bytes);
             }
             _ => {}
-        }
-    }
-
-    fn suspect(&mut self, now: Instant, flat: Duration, sent_bytes: u64, rx_bytes: u64) {
-        let since = now - flat;
-        if self.answered {
-            debug!("monitor: {sent_bytes} bytes sent, none received for {} ms: probing", flat.as_millis());
-            self.probe(now, Why::Confirm { since, rx_bytes });
-        } else if flat >= MUTE_FLAT && sent_bytes > 0 && self.accepted_until <= now {
-            debug!("monitor: one-sided for {} ms, no echo to ask by: new handshake", flat.as_millis());
-            self.shake(now, since, false);
-        }
-    }
-
-    fn shake(&mut self, now: Instant, since: Instant, again: bool) {
-        let due_at = now + HANDSHAKE_PATIENCE;
-        self.state = State::Shaking(Shake { since, begun_at: now, again, due_at });
-        self.actions.push_back(Action::ReaddPeer);
-        self.seq = self.seq.wrapping_add(1);
-        self.actions.push_back(Action::SendEcho { seq: self.seq }); // something to shake hands for
-    }
-
-    fn handle_shaking(&mut self, now: Instant, shake: Shake, sample: Sample) {
-        let is_over = now.since(shake.begun_at) >= HANDSHAKE_PATIENCE;
-        if sample.handshake_age.is_some_and(|age| age <= now.since(shake.begun_at)) {
-            debug!("monitor: the server shakes hands: one-sided traffic is accepted for a while");
-            self.accepted_until = now + MUTE_PAUSE;
-            self.state = State::Resting;
-        } else if is_over && shake.again {
-            self.give_up(Reason::Silent { flat: now.since(shake.since) });
-        } else if is_over {
-            self.shake(now, shake.since, true);
         }
     }
 

@@ -10,20 +10,23 @@
 //! when the configuration or qBittorrent changes. What it had before is handed to the caller to keep ([`Memory`]).
 
 mod cycle;
+mod look;
+mod memory;
 pub mod resume;
+mod settings;
 
 #[cfg(test)]
 mod tests;
 
-use crate::config::secret::Secret;
-use crate::config::{self, Resume};
-use crate::qbittorrent::{Auth, Call, Preferences, WebUi, Wish};
+use crate::qbittorrent::{Call, WebUi, Wish};
+pub use crate::status::QbittorrentState as SyncState;
 use crate::time::{Duration, Instant, secs};
 use crate::wire::http::{HttpError, Reply, Request};
 use cycle::Cycle;
 use log::debug;
-use miniserde::{Deserialize, Serialize, json};
+pub use memory::Memory;
 use resume::Recovery;
+pub use settings::Settings;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -40,31 +43,6 @@ const UNREACHABLE_LIVELY: Duration = secs(60);
 /// ... that often, then every `LOOK_INTERVAL`; chosen.
 const UNREACHABLE_RETRY: Duration = secs(5);
 
-/// `[qbittorrent]`, as far as this machine needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    pub enable: bool,
-    pub url: String,
-    pub auth: Auth,
-    /// Given back at `disconnect`.
-    pub port: u16,
-    pub resume: Resume,
-    pub unbind: bool,
-}
-
-impl Settings {
-    /// `pass` is the password wherever it came from (`pass` or `pass_file`).
-    pub fn new(config: &config::Qbittorrent, pass: Option<Secret>) -> Settings {
-        let auth = match (&config.api_key, &config.user, pass) {
-            (Some(key), ..) if !key.is_empty() => Auth::Key(key.clone()),
-            (_, Some(user), Some(pass)) => Auth::Password { user: user.clone(), pass },
-            _ => Auth::None,
-        };
-        let config::Qbittorrent { enable, port, resume, unbind, .. } = *config;
-        Settings { enable, url: config.url.clone(), auth, port, resume, unbind }
-    }
-}
-
 /// What it should have while the tunnel is up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
@@ -73,48 +51,6 @@ pub struct Desired {
     pub interface: String,
     /// The tunnel's address, IPv4 where it has one.
     pub address: IpAddr,
-}
-
-/// What outlives this process, kept by the caller in `/var/lib/pvpn`.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Memory {
-    /// The settings from before pvpn's first write.
-    pub earlier: Option<Preferences>,
-    /// Torrents stopped by us and not yet started again.
-    pub stopped: Vec<String>,
-}
-
-impl Memory {
-    pub fn emit(&self) -> String {
-        json::to_string(self)
-    }
-
-    /// `None` for anything that [`Memory::emit`] did not write.
-    pub fn parse(text: &str) -> Option<Memory> {
-        json::from_str(text).ok()
-    }
-}
-
-/// `qbittorrent.state` of `status --json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncState {
-    Synced,
-    Pending,
-    Unreachable,
-    Refused,
-    Off,
-}
-
-impl SyncState {
-    pub const fn name(self) -> &'static str {
-        match self {
-            SyncState::Synced => "synced",
-            SyncState::Pending => "pending",
-            SyncState::Unreachable => "unreachable",
-            SyncState::Refused => "refused",
-            SyncState::Off => "off",
-        }
-    }
 }
 
 /// For `status`; what is not known is `None`.

@@ -16,15 +16,13 @@ use crate::wire::http::{HttpError, Reply};
 use log::{debug, info, warn};
 
 /// Looks after a write, while qBittorrent applies it: it takes well under a second on a Pi; chosen.
-const SETTLE: [Duration; 4] = [millis(300), millis(700), secs(1), secs(2)];
+pub const SETTLE: [Duration; 4] = [millis(300), millis(700), secs(1), secs(2)];
 /// Between port 0 and the port again: both writes at once would be one change.
 const REBIND_PAUSE: Duration = secs(2);
-/// A rebind that did not help is not repeated sooner; chosen.
-const REBIND_INTERVAL: Duration = secs(300);
 /// What qBittorrent does not keep is not written more often in a row; chosen.
 const WRITES_MOST: u32 = 3;
 /// After something that may pass; chosen.
-const PENDING_PAUSE: Duration = secs(15);
+pub const PENDING_PAUSE: Duration = secs(15);
 /// A ban lasts an hour by default.
 const BAN_PAUSE: Duration = secs(3660);
 /// After the first, second and third refused password: a fourth waits for a change, since the fifth means a ban.
@@ -33,23 +31,23 @@ const REFUSED_PAUSES: [Option<Duration>; 3] = [Some(secs(3600)), Some(secs(6 * 3
 /// What this cycle knows and did.
 #[derive(Clone, Debug, Default)]
 pub struct Cycle {
-    reached: bool,
+    pub reached: bool,
     /// Preferences alone, since they are all that a look at the kernel would have shown.
-    brief: bool,
-    logged_in: bool,
-    prefs: Option<Preferences>,
-    writes: u32,
+    pub brief: bool,
+    pub logged_in: bool,
+    pub prefs: Option<Preferences>,
+    pub writes: u32,
     /// Whether a port was written: then trackers are told.
-    moved: bool,
-    rebinding: bool,
-    looks: usize,
-    listening: Listening,
-    connection_read: bool,
-    torrents_read: bool,
+    pub moved: bool,
+    pub rebinding: bool,
+    pub looks: usize,
+    pub listening: Listening,
+    pub connection_read: bool,
+    pub torrents_read: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Listening {
+pub enum Listening {
     #[default]
     NotAsked,
     Answered,
@@ -173,7 +171,7 @@ impl Sync {
     }
 
     /// Ends the cycle without success and tries again later.
-    fn wait(&mut self, now: Instant, state: SyncState, pause: Duration, text: String) {
+    pub(super) fn wait(&mut self, now: Instant, state: SyncState, pause: Duration, text: String) {
         if self.view.state != state || self.view.text.as_ref() != Some(&text) {
             warn!("qbittorrent: {text}");
         }
@@ -338,86 +336,6 @@ impl Sync {
             self.recovery.handle_done(now, &torrents);
         }
         self.advance(now);
-    }
-
-    pub(super) fn look(&mut self, now: Instant, socket: Socket) {
-        let at = match (socket, &self.goal) {
-            (Socket::Peers, Goal::Tunnel(desired)) => {
-                let port = desired.port.or(self.view.listen_port);
-                port.map(|port| (desired.address, port))
-            }
-            (Socket::Peers, _) => None,
-            (Socket::WebUi, _) => self.ui.local_socket(),
-        };
-        let Some((address, port)) = at else { return self.handle_listening(now, socket, None) };
-        self.activity = Activity::Looking { socket, give_up_at: now + ANSWER_TIMEOUT };
-        self.actions.push_back(Action::CheckListening { address, port });
-    }
-
-    pub(super) fn look_while_refused(&mut self, now: Instant) {
-        let Activity::Refused { look_at, .. } = &mut self.activity else { return };
-        *look_at = now + LOOK_INTERVAL;
-        if let Some((address, port)) = self.ui.local_socket() {
-            self.actions.push_back(Action::CheckListening { address, port });
-        }
-    }
-
-    pub(super) fn handle_refused_look(&mut self, now: Instant, seen: Option<bool>) {
-        let Activity::Refused { was_down, .. } = &mut self.activity else { return };
-        match seen {
-            Some(false) => *was_down = true,
-            Some(true) if *was_down => {
-                self.logins_refused = 0;
-                self.begin(now, "qBittorrent restarted");
-            }
-            Some(true) | None => {}
-        }
-    }
-
-    pub(super) fn handle_listening(&mut self, now: Instant, socket: Socket, seen: Option<bool>) {
-        if socket == Socket::WebUi {
-            return match seen {
-                Some(false) => {
-                    self.handle_failure(now, &HttpError::Connect("nothing listens there".to_owned()))
-                }
-                Some(true) | None => self.begin(now, "the WebUI may be back"),
-            };
-        }
-        let routine = self.cycle.listening == Listening::Answered;
-        self.view.listening = seen;
-        match seen {
-            Some(true) if routine => self.activity = Activity::Resting { looked_at: now },
-            Some(false) if routine => self.begin(now, "nothing listens on the port"),
-            None if routine => self.begin_brief(now),
-            Some(false) if self.wish().is_some_and(|w| w.listen_port.is_some()) => self.handle_deaf(now),
-            Some(_) | None => {
-                self.cycle.listening = Listening::Answered;
-                self.advance(now);
-            }
-        }
-    }
-
-    fn begin_brief(&mut self, now: Instant) {
-        debug!("qbittorrent: reading its preferences: the kernel shows no sockets of it");
-        self.cycle = Cycle { brief: true, ..Cycle::default() };
-        self.advance(now);
-    }
-
-    /// The settings are right and nothing listens.
-    fn handle_deaf(&mut self, now: Instant) {
-        self.cycle.looks += 1;
-        if let Some(pause) = SETTLE.get(self.cycle.looks) {
-            self.activity = Activity::Settling { until: now + *pause };
-            return;
-        }
-        if self.rebound_at.is_none_or(|at| now.since(at) >= REBIND_INTERVAL) {
-            warn!("qbittorrent: the port is set but nothing listens on it: setting it anew");
-            self.rebound_at = Some(now);
-            self.cycle.rebinding = true;
-            return self.advance(now);
-        }
-        let text = "the port is set but nothing listens on it".to_owned();
-        self.wait(now, SyncState::Pending, PENDING_PAUSE, text);
     }
 }
 

@@ -1,5 +1,7 @@
 use super::SyncState::*;
 use super::*;
+use crate::config::secret::Secret;
+use crate::qbittorrent::Auth;
 use crate::time::millis;
 use model::{Qb, World, at, desired, no_memory, settings};
 

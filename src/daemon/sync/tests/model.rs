@@ -2,6 +2,8 @@
 
 use super::super::*;
 use crate::config::Resume;
+use crate::config::secret::Secret;
+use crate::qbittorrent::{Auth, Preferences};
 use crate::time::millis;
 use crate::wire::http::Request;
 
@@ -180,7 +182,7 @@ impl Qb {
         for (code, char) in [("%7B", "{"), ("%7D", "}"), ("%22", "\""), ("%3A", ":"), ("%2C", ",")] {
             text = text.replace(code, char);
         }
-        let set: Preferences = json::from_str(&text).unwrap();
+        let set: Preferences = miniserde::json::from_str(&text).unwrap();
         if let Some(port) = set.listen_port {
             self.ports_written.push((now, port as u16));
         }
