@@ -1,6 +1,515 @@
-//! (filled by its own change)
+//! The supervisor as one sans-IO machine: events in, actions out, and the moment it wants to be woken.
+//!
+//! It owns the parts that each keep one promise: `phase` gets from a wish to a tunnel that answers, `lease` holds the
+//! port, `publish` tells it, `sync` keeps qBittorrent so, `monitor` says when a server is dead, `clients` answers the
+//! commands that wait. [`run`] holds the sockets, the only `poll(2)`, and performs what is asked for here.
 
+pub mod clients;
+mod connection;
+pub mod control;
 pub mod lease;
 pub mod monitor;
+pub mod phase;
+mod policy;
 pub mod publish;
+pub mod record;
+pub mod run;
+mod snapshot;
 pub mod sync;
+pub mod wish;
+
+use crate::address::IpNet;
+use crate::change::state::KillSwitch;
+use crate::config::Config;
+use crate::error::{Error, Exit};
+use crate::firewall::Policy;
+use crate::provider::Server;
+use crate::select::memory::Memory;
+use crate::time::{Duration, Instant, UnixTime, secs};
+use crate::wire::http::{HttpError, Reply};
+use clients::{ClientId, Clients};
+use connection::{Making, Up};
+use control::{Ask, Tell};
+use lease::Holder;
+use phase::{Choice, Phase, Purpose, Ready};
+use publish::Publisher;
+use record::Record;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use sync::Sync;
+use wish::Wish;
+
+/// What the rest of the machine looks like, as far as the rules depend on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Networks of the addresses on links that are not ours, nor loopback.
+    pub attached: Vec<IpNet>,
+    /// Physical links, for the egress hook.
+    pub links: Vec<String>,
+    /// The machine's own resolvers, from the resolver file as its owner wrote it.
+    pub resolvers: Vec<IpAddr>,
+}
+
+/// Signals, as the contract gives them meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM, SIGINT: `disconnect` without flags.
+    Disconnect,
+    /// SIGUSR1: leave everything to the next supervisor.
+    Leave,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    Client(ClientId, Ask),
+    ClientGone(ClientId),
+    Signal(Signal),
+    /// SIGHUP, or a connect: the configuration was read again.
+    Config(Box<Config>, Box<sync::Settings>),
+    Surroundings(Surroundings),
+    Chosen(Result<Choice, Error>),
+    Opened(Box<Result<Ready, Error>>),
+    Linked(Result<(), Error>),
+    /// `None`: the device could not be read.
+    Looked(Option<Look>),
+    /// The gateway answered an echo request.
+    Echo {
+        seq: u16,
+    },
+    Committed(Result<(), Error>),
+    /// The rule set is loaded, or why not.
+    PolicyLoaded(Result<(), Error>),
+    /// For the machine that holds the port.
+    Lease(LeaseEvent),
+    /// An effect of a port change ended.
+    Published(publish::Target, Result<(), String>),
+    /// qBittorrent's answer.
+    QbittorrentReply {
+        id: u64,
+        reply: Result<Reply, HttpError>,
+    },
+    /// Whether a socket listens where it was asked about; `None` where that cannot be seen.
+    Listening(Option<bool>),
+    TornDown(Result<(), Error>),
+    Wake,
+}
+
+#[derive(Debug)]
+pub enum LeaseEvent {
+    Datagram { from: std::net::SocketAddr, bytes: Vec<u8> },
+    SocketFailed(String),
+    Log(String),
+}
+
+/// What a look at the WireGuard device showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Of the peer with the latest one; `None` = never.
+    pub handshake: Option<UnixTime>,
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+}
+
+/// What the caller is to do. Those answered by an event name it.
+#[derive(Debug)]
+pub enum Action {
+    Tell(ClientId, Tell),
+    /// Rank servers on a worker: [`Event::Chosen`]. `current`: the healthy server in use.
+    Choose {
+        wish: Box<Wish>,
+        memory: Box<Memory>,
+        current: Option<Box<Server>>,
+    },
+    /// Log in and resolve on a worker: [`Event::Opened`].
+    Open(Box<Server>),
+    /// Load this rule set unless it is loaded: [`Event::PolicyLoaded`].
+    Load(Box<Policy>),
+    /// Remember it across reboots, before the rules change.
+    Remember(Option<KillSwitch>),
+    /// Make the link, or change its peer in place, and trigger a handshake: [`Event::Linked`].
+    Link {
+        interface: String,
+        ready: Box<Ready>,
+        in_place: bool,
+    },
+    /// Read the device: [`Event::Looked`].
+    Look(String),
+    /// Begin the handshake anew.
+    Restart(String),
+    /// Send an echo request to the gateway inside the tunnel.
+    Ping {
+        seq: u16,
+    },
+    /// Send the machine's traffic through it: routes, rules, resolver; then the old link goes: [`Event::Committed`].
+    Commit {
+        interface: String,
+        ready: Box<Ready>,
+        old: Option<String>,
+        dns: bool,
+    },
+    /// Take back what `Link` made; in place: put the earlier peer back.
+    Drop {
+        interface: String,
+        in_place: bool,
+    },
+    /// Delete tracked flows that are not ours.
+    ForgetFlows,
+    /// Open the sockets of the tunnel (NAT-PMP, echo), in place of earlier ones.
+    OpenSockets {
+        interface: String,
+        source: Option<IpAddr>,
+        gateway: Option<IpAddr>,
+    },
+    CloseSockets,
+    Lease(lease::Action),
+    Publish(publish::Action),
+    /// Requests are answered by [`Event::QbittorrentReply`], looks by [`Event::Listening`].
+    Sync(sync::Action),
+    /// What the next supervisor needs; `None` removes it.
+    Record(Option<Box<Record>>),
+    /// Write `status.json`.
+    Snapshot,
+    /// Run `[monitor] on_state`.
+    StateHook(&'static str),
+    /// READY, for a service manager.
+    Ready,
+    /// Undo everything but the rule set under a closed kill switch: [`Event::TornDown`].
+    TearDown,
+    Exit(Exit),
+}
+
+/// How the supervisor ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// qBittorrent is given its port back, until then at the latest.
+    Restoring { until: Instant },
+    /// Disconnecting; clients that asked are told.
+    TearingDown,
+    /// Nothing but `Exit` is left to do.
+    Over,
+}
+
+/// The supervisor.
+#[derive(Debug)]
+pub struct Daemon {
+    config: Config,
+    /// `--foreground`: keeps trying, and outlives a failed connect.
+    is_service: bool,
+    surroundings: Surroundings,
+    killswitch: bool,
+    wish: Option<Wish>,
+    phase: Phase,
+    making: Option<Making>,
+    up: Option<Up>,
+    holder: Holder,
+    publisher: Publisher,
+    sync: Sync,
+    clients: Clients,
+    memory: Memory,
+    reconnects: u32,
+    state: crate::status::State,
+    state_since: UnixTime,
+    last_error: Option<Error>,
+    loaded: Option<Policy>,
+    policy_trouble: Option<String>,
+    ending: Option<Ending>,
+    /// What the kill switch is to be after disconnecting, if that was said.
+    closing: Option<bool>,
+    is_ready: bool,
+    wall: UnixTime,
+    actions: VecDeque<Action>,
+}
+
+/// Giving qBittorrent its port back may take this long of `disconnect`'s 10 s; chosen.
+const RESTORE: Duration = secs(4);
+
+impl Daemon {
+    pub fn new(
+        config: Config,
+        is_service: bool,
+        killswitch: bool,
+        surroundings: Surroundings,
+        sync: Sync,
+    ) -> Daemon {
+        Daemon {
+            config,
+            is_service,
+            surroundings,
+            killswitch,
+            wish: None,
+            phase: Phase::default(),
+            making: None,
+            up: None,
+            holder: Holder::Off,
+            publisher: Publisher::new(None),
+            sync,
+            clients: Clients::default(),
+            memory: Memory::default(),
+            reconnects: 0,
+            state: if killswitch {
+                crate::status::State::Blocked
+            } else {
+                crate::status::State::Disconnected
+            },
+            state_since: UnixTime::default(),
+            last_error: None,
+            loaded: None,
+            policy_trouble: None,
+            ending: None,
+            closing: None,
+            is_ready: false,
+            wall: UnixTime::default(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The interface in use.
+    pub fn interface(&self) -> Option<&str> {
+        self.up.as_ref().map(|up| up.interface.as_str())
+    }
+
+    /// The connection whose handshake is awaited.
+    pub fn making(&self) -> Option<&Ready> {
+        self.making.as_ref().map(|m| &m.ready)
+    }
+
+    /// `wall` is only ever shown, never counted with.
+    pub fn handle(&mut self, now: Instant, wall: UnixTime, event: Event) {
+        self.wall = wall;
+        match event {
+            Event::Client(id, ask) => self.handle_ask(now, id, ask),
+            Event::ClientGone(id) => self.clients.forget(id),
+            Event::Signal(Signal::Disconnect) => self.disconnect(now, None),
+            Event::Signal(Signal::Leave) => self.leave(),
+            Event::Config(config, qbittorrent) => self.handle_config(now, *config, *qbittorrent),
+            Event::Surroundings(found) => self.handle_surroundings(found),
+            Event::Chosen(result) => self.phase.handle(now, phase::Input::Chosen(result)),
+            Event::Opened(result) => self.phase.handle(now, phase::Input::Opened(result)),
+            Event::Linked(result) => self.phase.handle(now, phase::Input::Linked(result)),
+            Event::Looked(look) => self.handle_look(now, look),
+            Event::Echo { seq } => self.monitor(now, monitor::Input::Echo { seq }),
+            Event::Committed(result) => self.handle_committed(now, result),
+            Event::PolicyLoaded(result) => self.policy_trouble = result.err().map(|e| e.to_string()),
+            Event::Lease(event) => self.handle_lease(now, event),
+            Event::Published(target, result) => {
+                self.publisher.handle(now, publish::Input::Done(target, result));
+            }
+            Event::QbittorrentReply { id, reply } => self.sync.handle(now, sync::Input::Reply { id, reply }),
+            Event::Listening(seen) => self.sync.handle(now, sync::Input::Listening(seen)),
+            Event::TornDown(result) => self.torn_down(result),
+            Event::Wake => self.wake(now),
+        }
+        self.settle(now);
+    }
+
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The next moment something is due, and what.
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        [
+            (self.phase.poll_timeout(), "phase"),
+            (self.holder.poll_timeout(), "lease"),
+            (self.publisher.poll_timeout(), "publish"),
+            (self.sync.poll_timeout(), "qbittorrent"),
+            (self.restoring_until(), "restore"),
+            (self.up.as_ref().and_then(|up| up.monitor.poll_timeout()), "monitor"),
+            (self.clients.poll_timeout(), "client"),
+        ]
+        .into_iter()
+        .filter_map(|(at, why)| Some((at?, why)))
+        .min_by_key(|(at, _)| *at)
+    }
+
+    fn wake(&mut self, now: Instant) {
+        self.phase.handle(now, phase::Input::Wake);
+        self.holder.handle(now, lease::Input::Wake);
+        self.publisher.handle(now, publish::Input::Wake);
+        self.sync.handle(now, sync::Input::Wake);
+        self.monitor(now, monitor::Input::Wake);
+    }
+
+    /// Lets what one part decided reach the others, until nothing moves any more.
+    fn settle(&mut self, now: Instant) {
+        // What has to be let out is let out before anybody is told to send it.
+        self.refresh_policy();
+        while let Some(action) = self.phase.poll_action() {
+            self.handle_phase(now, action);
+        }
+        while let Some(action) = self.holder.poll_action() {
+            self.actions.push_back(Action::Lease(action));
+        }
+        self.publish(now);
+        self.judge(now);
+        while let Some(action) = self.sync.poll_action() {
+            self.actions.push_back(Action::Sync(action));
+        }
+        self.end_restoring(now);
+        self.answer_clients(now);
+        self.refresh_policy();
+        self.refresh_state();
+    }
+
+    fn handle_ask(&mut self, now: Instant, id: ClientId, ask: Ask) {
+        match ask {
+            Ask::Connect(wish) => self.connect(now, id, *wish),
+            Ask::Disconnect { ks } => {
+                self.clients.wait_for_end(id);
+                self.disconnect(now, ks);
+            }
+            Ask::Killswitch { on } => {
+                self.change_killswitch(on);
+                self.refresh_policy();
+                let text = if on { "kill switch on" } else { "kill switch off" };
+                self.actions.push_back(Action::Tell(id, Tell::Done(Exit::Done, text.to_owned())));
+            }
+            Ask::Status => {
+                let text = self.snapshot(now).emit();
+                self.actions.push_back(Action::Tell(id, Tell::Status(text)));
+            }
+            Ask::Cancel => {
+                if self.clients.is_connecting(id) {
+                    self.phase.handle(now, phase::Input::Cancel);
+                }
+            }
+        }
+    }
+
+    /// A person's, or the service's own, wish to be connected. `id` waits for how it ends.
+    pub fn connect(&mut self, now: Instant, id: ClientId, wish: Wish) {
+        if self.ending.is_some() {
+            let e = Error::failed("the supervisor is about to end; try again");
+            self.actions.push_back(Action::Tell(id, Tell::failed(&e)));
+            return;
+        }
+        if wish.ks && !self.killswitch {
+            self.change_killswitch(true);
+        }
+        self.clients.wait_for_connect(id);
+        let stays = self.up.as_ref().is_some_and(|up| up.meets(&wish)) && !self.phase.is_running();
+        let is_up = self.up.is_some();
+        let dns_changes = self.wish.as_ref().is_some_and(|w| w.dns != wish.dns);
+        self.wish = Some(wish);
+        if stays && !dns_changes {
+            self.clients
+                .say(&mut self.actions, "already connected to a server that meets the request".to_owned());
+            self.clients.connected(now);
+            return;
+        }
+        let purpose = if is_up { Purpose::Switch } else { Purpose::First { forever: self.is_service } };
+        self.phase.handle(now, phase::Input::Begin(purpose));
+    }
+
+    /// `disconnect [--ks]`: what waits is told when it is done.
+    fn disconnect(&mut self, now: Instant, ks: Option<bool>) {
+        if self.ending.is_some() {
+            return;
+        }
+        if self.phase.is_running() {
+            self.phase.handle(now, phase::Input::Cancel);
+            while let Some(action) = self.phase.poll_action() {
+                if let phase::Action::Drop { .. } = action {
+                    self.handle_phase(now, action);
+                }
+            }
+            self.clients
+                .fail_connects(&mut self.actions, &Error::new(Exit::Interrupted, "disconnected meanwhile"));
+        }
+        if let Some(on) = ks {
+            self.closing = Some(on);
+        }
+        self.ending = Some(Ending::Restoring { until: now + RESTORE });
+        self.sync.handle(now, sync::Input::Restore);
+    }
+
+    fn restoring_until(&self) -> Option<Instant> {
+        match self.ending {
+            Some(Ending::Restoring { until }) => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Goes on to the tear-down once qBittorrent is as it shall be, or has had its time.
+    fn end_restoring(&mut self, now: Instant) {
+        let Some(until) = self.restoring_until() else { return };
+        let view = self.sync.view();
+        let is_over = view.restored || self.sync.poll_timeout().is_none() || now >= until;
+        if is_over {
+            self.change_killswitch(self.closing.unwrap_or(self.killswitch));
+            self.ending = Some(Ending::TearingDown);
+            self.tear_down();
+        }
+    }
+
+    pub(super) fn tear_down(&mut self) {
+        self.up = None;
+        self.making = None;
+        self.holder = Holder::Off;
+        self.actions.push_back(Action::CloseSockets);
+        self.actions.push_back(Action::Publish(publish::Action::RemovePortFile));
+        self.actions.push_back(Action::Publish(publish::Action::RemoveSecondFile));
+        self.refresh_policy();
+        self.actions.push_back(Action::Record(None));
+        self.actions.push_back(Action::TearDown);
+    }
+
+    fn torn_down(&mut self, result: Result<(), Error>) {
+        let result = result.map(|()| {
+            let words =
+                if self.killswitch { "kill switch on: the machine is closed" } else { "kill switch off" };
+            let bound = if self.config.qbittorrent.enable && !self.config.qbittorrent.unbind {
+                "qBittorrent stays bound to the tunnel; "
+            } else {
+                ""
+            };
+            format!("disconnected; {bound}{words}")
+        });
+        self.clients.end(&mut self.actions, &result);
+        self.ending = Some(Ending::Over);
+        let exit = match (&result, &self.last_error) {
+            (Err(e), _) => e.exit(),
+            (Ok(_), Some(e)) if self.is_service => e.exit(),
+            (Ok(_), _) => Exit::Done,
+        };
+        self.actions.push_back(Action::Snapshot);
+        self.actions.push_back(Action::Exit(exit));
+    }
+
+    /// SIGUSR1: the next supervisor adopts everything.
+    fn leave(&mut self) {
+        if self.ending.is_none() {
+            log::info!("supervisor: leaving the tunnel to the next one");
+            self.ending = Some(Ending::Over);
+            self.actions.push_back(Action::Exit(Exit::Done));
+        }
+    }
+
+    fn handle_config(&mut self, now: Instant, config: Config, qbittorrent: sync::Settings) {
+        self.config = config;
+        let settings = self.monitor_settings();
+        self.monitor(now, monitor::Input::Settings(settings));
+        self.sync.handle(now, sync::Input::Settings(qbittorrent));
+    }
+
+    fn handle_surroundings(&mut self, found: Surroundings) {
+        if found != self.surroundings {
+            log::debug!("daemon: the machine's links or addresses changed");
+            self.surroundings = found;
+        }
+    }
+
+    fn change_killswitch(&mut self, on: bool) {
+        if on != self.killswitch {
+            log::info!("killswitch: {}", if on { "closed" } else { "open" });
+        }
+        self.killswitch = on;
+        let closed = on.then(|| KillSwitch { lan: self.lan() });
+        self.actions.push_back(Action::Remember(closed));
+    }
+}

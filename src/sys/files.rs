@@ -82,6 +82,17 @@ pub trait Files {
     fn lock(&self, path: &Path) -> io::Result<Option<Lock>>;
 }
 
+/// The last `limit` bytes of a file as text, bytes that are not UTF-8 replaced.
+pub fn tail(path: &Path, limit: usize) -> io::Result<String> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(limit as u64)))?;
+    let mut bytes = Vec::new();
+    file.take(limit as u64).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 impl FileImage {
     /// The content of a regular file.
     pub fn bytes(&self) -> Option<&[u8]> {

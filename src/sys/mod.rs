@@ -1,9 +1,11 @@
 //! All that touches Linux, behind small traits so that everything else runs against [`fake`].
 
 pub mod argv;
+pub mod background;
 pub mod child;
 pub mod clock;
 pub mod conntrack;
+pub mod control;
 #[cfg(test)]
 pub mod fake;
 pub mod files;
@@ -22,6 +24,7 @@ pub mod socket;
 pub mod terminal;
 pub mod user;
 pub mod wireguard;
+pub mod worker;
 
 use crate::time::{Duration, Instant, UnixTime};
 use files::Files;
@@ -49,12 +52,19 @@ pub trait Machine {
 pub struct System {
     net: net::Kernel,
     files: files::Disk,
+    clock: clock::System,
 }
 
 impl System {
     /// Opens nothing yet.
     pub fn new() -> System {
-        System { net: net::Kernel::new(), files: files::Disk }
+        System { net: net::Kernel::new(), files: files::Disk, clock: clock::System }
+    }
+}
+
+impl System {
+    pub fn clock(&self) -> &dyn Clock {
+        &self.clock
     }
 }
 

@@ -1,0 +1,159 @@
+//! `connect`: hands the wish to the running supervisor, or becomes one, and shows the phases until traffic flows.
+
+use super::{after, confirm, follow, need_root, place, supervisor};
+use crate::address::IpNet;
+use crate::change::{Changes, recover, state};
+use crate::cli::{Connect, Global};
+use crate::config::Config;
+use crate::daemon::control::Ask;
+use crate::daemon::run::{self, Start};
+use crate::daemon::wish::Wish;
+use crate::error::{Doing, Error, Exit, Result};
+use crate::provider::ProviderKind;
+use crate::sys::control::Connection;
+use crate::sys::files::{Disk, Lock};
+use crate::sys::signal::Signals;
+use crate::sys::{Clock, System, background, clock};
+use crate::time::{Duration, secs};
+use crate::{firewall, logging};
+use std::net::IpAddr;
+
+/// `connect` ends by then (contract: 60 s), with room for the supervisor's own answer.
+const LIMIT: Duration = secs(60);
+/// Another process holds the lock: a supervisor that begins or ends, or a command at work.
+const LOCK_WAIT: Duration = secs(8);
+
+pub fn run(global: &Global, flags: &Connect) -> Result<Exit> {
+    need_root("connect")?;
+    let place = place(global);
+    let (config, found) = place.config()?;
+    let provider = match flags.filter.provider {
+        Some(kind) => kind,
+        None => config.guess_provider(&found)?,
+    };
+    let wish = wish(&config, provider, flags);
+    if wish.ks && state::load_killswitch(&Disk).ok().flatten().is_none() {
+        ask_before_closing(&config, flags.yes)?;
+    }
+    let signals = Signals::block().doing(|| "block signals")?;
+    match reach()? {
+        Reached::Supervisor(_) if flags.foreground => Err(Error::failed(
+            "a supervisor is running already; end it with `pvpn disconnect`, or stop the service",
+        )),
+        Reached::Supervisor(mut connection) => {
+            connection.send(&Ask::Connect(Box::new(wish)).emit()).doing(|| "ask the supervisor")?;
+            follow(global, connection, &signals, LIMIT)
+        }
+        Reached::Nobody(lock) if flags.foreground => {
+            logging::init_supervisor(&config.dir, global.verbose, logging::Mirror::of_stderr());
+            run::run(Start { config, wish: Some(wish), is_service: true, client: None, lock, signals })
+        }
+        Reached::Nobody(lock) => {
+            drop(signals);
+            let stream = start(global, config, wish, lock)?;
+            let signals = Signals::block().doing(|| "block signals")?;
+            follow(global, Connection::over(stream), &signals, LIMIT)
+        }
+    }
+}
+
+/// Who is there to do it.
+enum Reached {
+    Supervisor(Connection),
+    /// The lock is ours.
+    Nobody(Lock),
+}
+
+fn reach() -> Result<Reached> {
+    let until = after(LOCK_WAIT);
+    let sys = System::new();
+    loop {
+        if let Some(connection) = supervisor()? {
+            return Ok(Reached::Supervisor(connection));
+        }
+        if let Some(lock) = recover::prepare(&sys)? {
+            return Ok(Reached::Nobody(lock));
+        }
+        if clock::System.now() >= until {
+            return Err(Error::failed(
+                "another pvpn holds the lock /run/pvpn/lock but does not answer; see `pvpn status`, or end that process",
+            ));
+        }
+        // The holder is a process that begins or ends: nothing tells when, so look again.
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The supervisor as a background process; the stream leads to it.
+fn start(global: &Global, config: Config, wish: Wish, lock: Lock) -> Result<std::os::unix::net::UnixStream> {
+    let verbose = global.verbose;
+    background::start(move |client| {
+        logging::init_supervisor(&config.dir, verbose, logging::Mirror::None);
+        let Ok(signals) = Signals::block() else { return Exit::Failed.code() };
+        let client = Some(client);
+        let start = Start { config, wish: Some(wish), is_service: false, client, lock, signals };
+        match run::run(start) {
+            Ok(exit) => exit.code(),
+            Err(e) => {
+                log::error!("run: {e}");
+                e.exit().code()
+            }
+        }
+    })
+    .doing(|| "start the supervisor")
+}
+
+/// The flags over the configuration.
+fn wish(config: &Config, provider: ProviderKind, flags: &Connect) -> Wish {
+    let filter = &flags.filter;
+    let base = Wish::from_config(config, provider);
+    let named = |text: &Option<String>, default: Option<String>| match text {
+        Some(text) if text.is_empty() => None,
+        Some(text) => Some(text.clone()),
+        None => default,
+    };
+    Wish {
+        provider,
+        cc: filter.cc.clone().unwrap_or(base.cc),
+        city: named(&filter.city, base.city),
+        server: named(&flags.server, base.server),
+        secure_core: filter.secure_core || base.secure_core,
+        p2p: filter.p2p || base.p2p,
+        fastest: filter.fastest.unwrap_or(base.fastest),
+        threshold: filter.threshold.unwrap_or(base.threshold),
+        latency_cutoff: flags.latency_cutoff.or(base.latency_cutoff),
+        dns: flags.dns.unwrap_or(base.dns),
+        ks: flags.ks.unwrap_or(base.ks),
+    }
+}
+
+/// The owner is never locked out: an ssh client outside `lan` would lose the machine.
+pub fn ask_before_closing(config: &Config, yes: bool) -> Result<()> {
+    let Some(client) = ssh_client() else { return Ok(()) };
+    let lan = lan(config);
+    if client.is_loopback() || lan.iter().any(|net| net.contains(client)) {
+        return Ok(());
+    }
+    confirm(
+        yes,
+        &format!(
+            "closing the kill switch would cut this ssh session from {client}, which is not in lan; go on?"
+        ),
+    )
+}
+
+/// The client of this ssh session (sshd's SSH_CONNECTION and SSH_CLIENT: the address is the first word).
+fn ssh_client() -> Option<IpAddr> {
+    let from = |name| std::env::var(name).ok().and_then(|v| v.split(' ').next().map(str::to_owned));
+    let address = from("SSH_CONNECTION").or_else(|| from("SSH_CLIENT"))?;
+    // sshd writes a scope behind link-local addresses.
+    address.split('%').next()?.parse().ok()
+}
+
+/// What `lan` means on this machine at this moment.
+pub fn lan(config: &Config) -> Vec<IpNet> {
+    let sys = System::new();
+    let attached =
+        Changes::load(&sys).and_then(|changes| run::surroundings(&sys, &changes)).map(|s| s.attached);
+    firewall::lan(config.network.lan.as_deref(), attached.ok().as_deref())
+}

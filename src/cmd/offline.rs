@@ -1,0 +1,134 @@
+//! What commands do when no supervisor runs: put files back that a power cut left changed, undo what a dead supervisor
+//! left, open or close the kill switch.
+
+use crate::change::state::{self, KillSwitch};
+use crate::change::{Changes, FIREWALL, Step, recover};
+use crate::daemon::Surroundings;
+use crate::daemon::record::Record;
+use crate::daemon::run::{self, RECORD, STATUS};
+use crate::error::{Doing, Result};
+use crate::firewall::ruleset::Ruleset;
+use crate::firewall::{self, DnsPolicy, Policy, TunnelPolicy};
+use crate::status::{Snapshot, State};
+use crate::sys::files::{Durable, Lock};
+use crate::sys::{Machine as _, System};
+use std::path::Path;
+
+/// The machine, with the lock that a supervisor would hold.
+pub struct Machine {
+    sys: System,
+    changes: Changes,
+    _lock: Lock,
+}
+
+impl Machine {
+    /// Takes the lock and puts files back that were changed before the last boot; `None` while somebody else has it.
+    pub fn take() -> Result<Option<Machine>> {
+        let sys = System::new();
+        let Some(lock) = recover::prepare(&sys)? else { return Ok(None) };
+        let changes = recover::files(&sys)?;
+        Ok(Some(Machine { sys, changes, _lock: lock }))
+    }
+
+    /// Undoes everything; whether the kill switch is on afterwards.
+    pub fn disconnect(&mut self, ks: Option<bool>, config_dir: &Path) -> Result<bool> {
+        let was_on = state::load_killswitch(self.sys.files())?.is_some();
+        let on = ks.unwrap_or(was_on);
+        self.remember(on, config_dir)?;
+        if on {
+            self.load(&self.policy(on, None, config_dir))?;
+        }
+        self.changes.undo_all(&self.sys)?;
+        for path in [RECORD, run::PORT_FILE] {
+            self.sys.files().remove(Path::new(path)).doing(|| format!("remove {path}"))?;
+        }
+        self.write_status(if on { State::Blocked } else { State::Disconnected }, on, config_dir);
+        Ok(on)
+    }
+
+    /// Opens or closes; a tunnel that a dead supervisor left goes on.
+    pub fn switch(&mut self, on: bool, config_dir: &Path) -> Result<()> {
+        let record = self.record();
+        self.remember(on, config_dir)?;
+        let policy = self.policy(on, record.as_ref(), config_dir);
+        self.load(&policy)?;
+        if !on && record.is_none() {
+            self.changes.undo(&self.sys, FIREWALL)?;
+        }
+        match (record.is_some(), on) {
+            (true, _) => {}
+            (false, true) => self.write_status(State::Blocked, on, config_dir),
+            (false, false) => self.write_status(State::Disconnected, on, config_dir),
+        }
+        Ok(())
+    }
+
+    /// At boot: closed again before any interface is up, if it was closed.
+    pub fn restore(&mut self, config_dir: &Path) -> Result<bool> {
+        let on = state::load_killswitch(self.sys.files())?.is_some();
+        if on {
+            self.load(&self.policy(true, None, config_dir))?;
+        }
+        self.write_status(if on { State::Blocked } else { State::Disconnected }, on, config_dir);
+        Ok(on)
+    }
+
+    fn remember(&self, on: bool, config_dir: &Path) -> Result<()> {
+        let closed = on.then(|| KillSwitch { lan: self.lan(config_dir) });
+        state::store_killswitch(self.sys.files(), closed.as_ref())
+    }
+
+    fn load(&mut self, policy: &Policy) -> Result<()> {
+        self.changes.apply(&self.sys, FIREWALL, &[Step::LoadRuleset(Ruleset::of(policy))])
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        run::surroundings(&self.sys, &self.changes).unwrap_or_default()
+    }
+
+    /// Configured, else attached, else what it was closed with, else all private ranges.
+    fn lan(&self, config_dir: &Path) -> Vec<crate::address::IpNet> {
+        let configured = run::load_config(self.sys.files(), config_dir).ok().and_then(|c| c.network.lan);
+        let attached = self.surroundings().attached;
+        if configured.is_none()
+            && !attached.iter().any(crate::address::IpNet::is_private)
+            && let Ok(Some(closed)) = state::load_killswitch(self.sys.files())
+        {
+            return closed.lan;
+        }
+        firewall::lan(configured.as_deref(), Some(&attached))
+    }
+
+    fn policy(&self, on: bool, record: Option<&Record>, config_dir: &Path) -> Policy {
+        let around = self.surroundings();
+        let tunnels: Vec<TunnelPolicy> = record.map(Record::policy).into_iter().collect();
+        if !on {
+            return Policy::open(tunnels);
+        }
+        let dns = match record {
+            Some(r) if r.wish.dns && !r.dns.is_empty() => DnsPolicy::Tunnel(r.dns.clone()),
+            Some(_) => DnsPolicy::Machine(around.resolvers),
+            None => DnsPolicy::None,
+        };
+        Policy { tunnels, dns, links: around.links, ..Policy::blocked(self.lan(config_dir)) }
+    }
+
+    /// The tunnel that a dead supervisor left, if its link is there.
+    fn record(&self) -> Option<Record> {
+        let text = self.sys.files().read(Path::new(RECORD), 1 << 16).ok()?;
+        let record = Record::parse(&String::from_utf8_lossy(&text))?;
+        let links = self.sys.net().links().ok()?;
+        links.iter().any(|l| l.name == record.interface).then_some(record)
+    }
+
+    fn write_status(&self, state: State, on: bool, config_dir: &Path) {
+        let mut snapshot = Snapshot::new(state);
+        snapshot.killswitch.on = Some(on);
+        snapshot.killswitch.lan = self.lan(config_dir).iter().map(ToString::to_string).collect();
+        let written =
+            self.sys.files().replace(Path::new(STATUS), snapshot.emit().as_bytes(), 0o644, Durable::No);
+        if let Err(e) = written {
+            log::warn!("status: write {STATUS}: {e}");
+        }
+    }
+}

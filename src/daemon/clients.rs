@@ -1,0 +1,192 @@
+//! Commands that wait for the supervisor: who they are, what they wait for, and when they have waited long enough.
+//!
+//! `connect` returns when traffic flows, the port is held or known to be unavailable, and qBittorrent is told; each
+//! wait has the bound that the contract gives it. The supervisor's own first connect, when it runs as a service, is
+//! [`SERVICE`]: nobody reads its replies, the log says the same.
+
+use super::control::Tell;
+use super::lease::PortState;
+use super::sync::SyncState;
+use super::{Action, Daemon};
+use crate::error::{Error, Exit};
+use crate::status;
+use crate::time::{Duration, Instant, secs};
+use std::collections::VecDeque;
+
+/// One connection to the control socket.
+pub type ClientId = u64;
+
+/// The service itself.
+pub const SERVICE: ClientId = 0;
+
+/// A server that forwards ports grants one by then, or `connect` ends with exit 12 (contract).
+const PORT: Duration = secs(30);
+/// qBittorrent is told by then, or `connect` ends with exit 4 (contract).
+const QBITTORRENT: Duration = secs(10);
+
+#[derive(Debug)]
+enum Wait {
+    /// For traffic.
+    Connect,
+    /// Traffic flows since then; for the port, then for qBittorrent.
+    Settle { connected_at: Instant, port_at: Option<Instant> },
+    /// For the end of the supervisor.
+    End,
+}
+
+/// Everybody who waits.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    waiting: Vec<(ClientId, Wait)>,
+}
+
+impl Clients {
+    pub fn wait_for_connect(&mut self, id: ClientId) {
+        self.forget(id);
+        self.waiting.push((id, Wait::Connect));
+    }
+
+    pub fn wait_for_end(&mut self, id: ClientId) {
+        self.forget(id);
+        self.waiting.push((id, Wait::End));
+    }
+
+    pub fn forget(&mut self, id: ClientId) {
+        self.waiting.retain(|(i, _)| *i != id);
+    }
+
+    pub fn is_connecting(&self, id: ClientId) -> bool {
+        self.waiting.iter().any(|(i, w)| *i == id && matches!(w, Wait::Connect))
+    }
+
+    pub fn say(&self, actions: &mut VecDeque<Action>, text: String) {
+        for (id, wait) in &self.waiting {
+            if !matches!(wait, Wait::End) {
+                actions.push_back(Action::Tell(*id, Tell::Say(text.clone())));
+            }
+        }
+    }
+
+    /// Traffic flows.
+    pub fn connected(&mut self, now: Instant) {
+        for (_, wait) in &mut self.waiting {
+            if matches!(wait, Wait::Connect) {
+                *wait = Wait::Settle { connected_at: now, port_at: None };
+            }
+        }
+    }
+
+    pub fn fail_connects(&mut self, actions: &mut VecDeque<Action>, e: &Error) {
+        self.waiting.retain(|(id, wait)| {
+            let fails = !matches!(wait, Wait::End);
+            if fails {
+                actions.push_back(Action::Tell(*id, Tell::failed(e)));
+            }
+            !fails
+        });
+    }
+
+    pub fn end(&mut self, actions: &mut VecDeque<Action>, result: &Result<String, Error>) {
+        for (id, _) in self.waiting.drain(..) {
+            let tell = match result {
+                Ok(text) => Tell::Done(Exit::Done, text.clone()),
+                Err(e) => Tell::failed(e),
+            };
+            actions.push_back(Action::Tell(id, tell));
+        }
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.waiting
+            .iter()
+            .filter_map(|(_, wait)| match wait {
+                Wait::Settle { port_at: Some(at), .. } => Some(*at + QBITTORRENT),
+                Wait::Settle { connected_at, port_at: None } => Some(*connected_at + PORT),
+                Wait::Connect | Wait::End => None,
+            })
+            .min()
+    }
+}
+
+impl Daemon {
+    /// Ends the waits that are over.
+    pub(super) fn answer_clients(&mut self, now: Instant) {
+        if self.up.is_none() {
+            return;
+        }
+        let view = self.holder.view(now);
+        let qbittorrent = self.qbittorrent_told();
+        let summary = self.summary(now);
+        let mut waiting = std::mem::take(&mut self.clients.waiting);
+        waiting.retain_mut(|(id, wait)| {
+            let Wait::Settle { connected_at, port_at } = wait else { return true };
+            let is_settled = view.state != PortState::Asking;
+            if is_settled && port_at.is_none() {
+                *port_at = Some(now);
+            }
+            let tell = match port_at {
+                None if now >= *connected_at + PORT => Tell::Done(
+                    Exit::NoPort,
+                    format!("{summary}; no port granted in {} s, asking goes on", PORT.as_secs()),
+                ),
+                None => return true,
+                Some(_) if qbittorrent => Tell::Done(Exit::Done, summary.clone()),
+                Some(at) if now >= *at + QBITTORRENT => {
+                    let why =
+                        self.sync.view().text.clone().unwrap_or_else(|| "it does not take it".to_owned());
+                    Tell::Done(
+                        Exit::Problems,
+                        format!("{summary}; qBittorrent is not told: {why}; trying goes on"),
+                    )
+                }
+                Some(_) => return true,
+            };
+            self.actions.push_back(Action::Tell(*id, tell));
+            false
+        });
+        self.clients.waiting = waiting;
+    }
+
+    /// Whether qBittorrent has what it is to have, or is not to be told.
+    fn qbittorrent_told(&self) -> bool {
+        let view = self.sync.view();
+        matches!(view.state, SyncState::Synced | SyncState::Off)
+    }
+
+    /// One line: server, interface, port, kill switch.
+    pub(super) fn summary(&self, now: Instant) -> String {
+        let Some(up) = &self.up else { return "not connected".to_owned() };
+        let view = self.holder.view(now);
+        let port = match (view.number, view.state) {
+            (Some(n), _) => format!("port {n}"),
+            (None, PortState::Unavailable) => {
+                format!("no port: {}", view.text.as_deref().unwrap_or("not available"))
+            }
+            (None, PortState::Off) => "port forwarding off".to_owned(),
+            (None, _) => "no port".to_owned(),
+        };
+        let ks = if self.killswitch { "kill switch on" } else { "kill switch off" };
+        format!("connected to {} by {}, {port}, {ks}", up.server().name, up.interface)
+    }
+
+    /// Tells of a change of state: `status.json`, `on_state`, the service manager.
+    pub(super) fn refresh_state(&mut self) {
+        let state = self.state_word();
+        let changed = state != self.state;
+        if changed {
+            self.state = state;
+            self.state_since = self.wall;
+            self.actions.push_back(Action::StateHook(match state {
+                status::State::Connected => "connected",
+                status::State::Connecting => "connecting",
+                status::State::Blocked => "blocked",
+                status::State::Disconnected => "disconnected",
+            }));
+        }
+        let is_ready = self.up.is_some() || (self.killswitch && self.policy_trouble.is_none());
+        if is_ready && !self.is_ready {
+            self.is_ready = true;
+            self.actions.push_back(Action::Ready);
+        }
+    }
+}

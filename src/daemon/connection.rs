@@ -1,0 +1,437 @@
+//! The tunnel in use and the one being made: what `phase` asks for is turned into actions here, and what becomes of
+//! them is remembered.
+
+use super::lease::{self, Holder, natpmp};
+use super::monitor::{self, Monitor};
+use super::phase::{self, Choice, Purpose, Ready};
+use super::record::Record;
+use super::wish::Wish;
+use super::{Action, Daemon, Ending, LeaseEvent, Look};
+use super::{publish, sync};
+use crate::error::{Error, Exit};
+use crate::firewall::{TUNNEL_MARK, TunnelPolicy};
+use crate::provider::{Country, PortHold, Server};
+use crate::time::{Instant, UnixTime, secs};
+use std::net::{IpAddr, SocketAddr};
+
+/// An adopted tunnel's handshake is not taken to be older than this, whatever a clock that was set since says; chosen:
+/// WireGuard's REKEY_AFTER_TIME, so that an adopted tunnel is not condemned unheard.
+const HANDSHAKE_MOST: u64 = 120;
+
+/// A link whose handshake is awaited.
+#[derive(Debug)]
+pub(super) struct Making {
+    pub interface: String,
+    pub ready: Ready,
+    /// The tunnel in use has this name: its peer was changed.
+    pub in_place: bool,
+}
+
+/// The tunnel that carries the machine's traffic.
+#[derive(Debug)]
+pub struct Up {
+    pub interface: String,
+    pub ready: Ready,
+    pub choice: Choice,
+    pub since_wall: UnixTime,
+    /// The port that the firewall lets in.
+    pub open_port: Option<u16>,
+    pub look: Look,
+    pub looked_at: Option<Instant>,
+    /// When the latest handshake was first seen, by the clock that never jumps.
+    pub shaken_at: Instant,
+    pub monitor: Monitor,
+}
+
+fn tunnel_policy(interface: &str, ready: &Ready) -> TunnelPolicy {
+    let tunnel = &ready.connection.tunnel;
+    TunnelPolicy {
+        interface: interface.to_owned(),
+        addresses: tunnel.addresses.clone(),
+        mark: tunnel.fwmark.unwrap_or(TUNNEL_MARK),
+        endpoints: ready.endpoints.iter().flatten().copied().collect(),
+        full: tunnel.is_full(),
+        open: false,
+        forwarded_port: None,
+        mss_clamp: true,
+    }
+}
+
+impl Making {
+    pub fn policy(&self) -> TunnelPolicy {
+        tunnel_policy(&self.interface, &self.ready)
+    }
+}
+
+impl Up {
+    pub fn policy(&self) -> TunnelPolicy {
+        TunnelPolicy {
+            open: true,
+            forwarded_port: self.open_port,
+            ..tunnel_policy(&self.interface, &self.ready)
+        }
+    }
+
+    pub fn server(&self) -> &Server {
+        &self.ready.connection.server
+    }
+
+    /// Whether this server is what the wish asks for.
+    pub fn meets(&self, wish: &Wish) -> bool {
+        let s = self.server();
+        let is_named = |name: &String| {
+            s.name.eq_ignore_ascii_case(name)
+                || s.host.as_ref().is_some_and(|h| h.eq_ignore_ascii_case(name))
+                || s.endpoint.addr().is_some_and(|a| a.ip().to_string() == *name)
+        };
+        s.provider == wish.provider
+            && wish.server.as_ref().is_none_or(is_named)
+            && (wish.cc.is_empty() || s.country.is_some_and(|c| wish.cc.contains(&c)))
+            && wish
+                .city
+                .as_ref()
+                .is_none_or(|c| s.city.as_ref().is_some_and(|have| have.eq_ignore_ascii_case(c)))
+            && (!wish.secure_core || s.features.secure_core)
+            && (!wish.p2p || s.features.p2p || s.features.forwards == Some(true))
+    }
+
+    /// The address to ask and to ping inside the tunnel, and ours of the same family.
+    pub fn gateway(&self, configured: Option<IpAddr>) -> (Option<IpAddr>, Option<IpAddr>) {
+        let gateway = match &self.ready.connection.port {
+            PortHold::NatPmp { gateway } => Some(*gateway),
+            PortHold::Pia { server_vip, .. } => Some(*server_vip),
+            PortHold::Unavailable(_) => configured.or(self.ready.connection.tunnel.dns.first().copied()),
+        };
+        let addresses = &self.ready.connection.tunnel.addresses;
+        let family = gateway.is_none_or(|g| g.is_ipv4());
+        (gateway, addresses.iter().map(|a| a.addr).find(|a| a.is_ipv4() == family))
+    }
+}
+
+impl Daemon {
+    pub(super) fn handle_phase(&mut self, now: Instant, action: phase::Action) {
+        match action {
+            phase::Action::Say(text) => self.say(text),
+            phase::Action::Choose => self.choose(now),
+            phase::Action::Open(server) => {
+                self.say(format!("connecting to {} at {}", server.name, server.endpoint));
+                self.actions.push_back(Action::Open(server));
+            }
+            phase::Action::Link(ready) => self.link(*ready),
+            phase::Action::Look => self.push_for_making(Action::Look),
+            phase::Action::Restart => self.push_for_making(Action::Restart),
+            phase::Action::Commit => self.commit(),
+            phase::Action::Drop { server, bad } => {
+                if bad {
+                    self.memory.note_failure(&server.id, now);
+                }
+                if let Some(making) = self.making.take() {
+                    let Making { interface, in_place, .. } = making;
+                    self.actions.push_back(Action::Drop { interface, in_place });
+                }
+            }
+            phase::Action::Finish(result) => self.finish(now, result),
+        }
+    }
+
+    pub(super) fn say(&mut self, text: String) {
+        log::info!("daemon: {text}");
+        self.clients.say(&mut self.actions, text);
+    }
+
+    fn choose(&mut self, now: Instant) {
+        let Some(wish) = self.wish.clone() else { return };
+        let is_bad = matches!(self.phase.purpose(), Some(Purpose::Replace(_)));
+        if let (Some(up), true) = (&self.up, is_bad) {
+            self.memory.note_failure(&up.ready.connection.server.id, now);
+        }
+        let current = self.up.as_ref().filter(|_| !is_bad).map(|up| Box::new(up.server().clone()));
+        let memory = Box::new(self.memory.clone());
+        self.actions.push_back(Action::Choose { wish: Box::new(wish), memory, current });
+    }
+
+    fn push_for_making(&mut self, action: fn(String) -> Action) {
+        if let Some(making) = &self.making {
+            self.actions.push_back(action(making.interface.clone()));
+        }
+    }
+
+    fn link(&mut self, ready: Ready) {
+        let interface = interface_name(&self.config.network.interface, ready.connection.server.country);
+        let in_place = self.up.as_ref().is_some_and(|up| up.interface == interface);
+        self.making = Some(Making { interface: interface.clone(), ready: ready.clone(), in_place });
+        // The rules that let the handshake out come first.
+        self.refresh_policy();
+        self.actions.push_back(Action::Link { interface, ready: Box::new(ready), in_place });
+    }
+
+    fn commit(&mut self) {
+        let (Some(making), Some(wish)) = (&self.making, &self.wish) else { return };
+        let old = self.up.as_ref().map(|up| up.interface.clone()).filter(|old| *old != making.interface);
+        self.actions.push_back(Action::Commit {
+            interface: making.interface.clone(),
+            ready: Box::new(making.ready.clone()),
+            old,
+            dns: wish.dns,
+        });
+    }
+
+    pub(super) fn handle_look(&mut self, now: Instant, look: Option<Look>) {
+        if self.making.is_some() {
+            let shaken = look.is_some_and(|l| l.handshake.is_some());
+            return self.phase.handle(now, phase::Input::Looked { shaken });
+        }
+        let Some(up) = &mut self.up else { return };
+        let Some(look) = look else { return self.monitor(now, monitor::Input::Sample(None)) };
+        if look.handshake != up.look.handshake {
+            // The kernel counts by the wall clock, which may have been set since.
+            let by_wall = look.handshake.map_or(0, |at| self.wall.0.saturating_sub(at.0));
+            let age = if up.looked_at.is_none() { secs(by_wall.min(HANDSHAKE_MOST)) } else { secs(0) };
+            up.shaken_at = now - age;
+        }
+        up.look = look.clone();
+        up.looked_at = Some(now);
+        let sample = monitor::Sample {
+            rx_bytes: look.rx_bytes,
+            tx_bytes: look.tx_bytes,
+            handshake_age: look.handshake.map(|_| now.since(up.shaken_at)),
+        };
+        self.monitor(now, monitor::Input::Sample(Some(sample)));
+    }
+
+    pub(super) fn monitor_settings(&self) -> monitor::Settings {
+        let m = &self.config.monitor;
+        monitor::Settings {
+            interval: m.interval,
+            failures: m.failures,
+            latency_threshold: m.latency_threshold,
+        }
+    }
+
+    pub(super) fn monitor(&mut self, now: Instant, input: monitor::Input) {
+        if let Some(up) = &mut self.up {
+            up.monitor.handle(now, input);
+        }
+    }
+
+    /// Does what the monitor asks for; another server is taken when it says so.
+    pub(super) fn judge(&mut self, now: Instant) {
+        while let Some(up) = &mut self.up
+            && let Some(action) = up.monitor.poll_action()
+        {
+            let interface = up.interface.clone();
+            match action {
+                monitor::Action::SendEcho { seq } => self.actions.push_back(Action::Ping { seq }),
+                // While another link is made its handshake is what is looked at.
+                monitor::Action::TakeSample if self.making.is_some() => {}
+                monitor::Action::TakeSample => self.actions.push_back(Action::Look(interface)),
+                monitor::Action::ReaddPeer => self.actions.push_back(Action::Restart(interface)),
+                monitor::Action::SwitchServer(reason) => self.replace(now, &reason.to_string()),
+            }
+        }
+        while let Some(action) = self.phase.poll_action() {
+            self.handle_phase(now, action);
+        }
+    }
+
+    fn replace(&mut self, now: Instant, reason: &str) {
+        if self.phase.is_running() || self.ending.is_some() {
+            return;
+        }
+        log::warn!("monitor: {reason}; taking another server");
+        self.sync.handle(now, sync::Input::Healthy(false));
+        self.phase.handle(now, phase::Input::Begin(Purpose::Replace(reason.to_owned())));
+        self.refresh_policy();
+    }
+
+    pub(super) fn handle_committed(&mut self, now: Instant, result: Result<(), Error>) {
+        if result.is_ok()
+            && let Some(making) = self.making.take()
+        {
+            let choice = self.phase.choice().cloned().unwrap_or_default();
+            let carried = self.holder.view(now);
+            if self.up.is_some() {
+                self.reconnects += 1;
+            }
+            let up = Up {
+                interface: making.interface,
+                ready: making.ready,
+                choice,
+                since_wall: self.wall,
+                open_port: None,
+                look: Look::default(),
+                looked_at: None,
+                shaken_at: now,
+                monitor: Monitor::new(self.monitor_settings(), now),
+            };
+            self.come_up(now, up, carried.number.map(|n| (n, carried.since.unwrap_or(now))));
+        }
+        self.phase.handle(now, phase::Input::Committed(result));
+    }
+
+    /// Takes this tunnel as the one in use.
+    fn come_up(&mut self, now: Instant, up: Up, carried: Option<(u16, Instant)>) {
+        log::info!(
+            "daemon: connected to {} at {} by {}",
+            up.server().name,
+            up.server().endpoint,
+            up.interface
+        );
+        let (gateway, source) = up.gateway(self.config.port_forwarding.gateway);
+        let open_port = self.up.as_ref().and_then(|old| old.open_port);
+        self.actions.push_back(Action::OpenSockets { interface: up.interface.clone(), source, gateway });
+        self.holder = self.holder_of(now, &up.ready.connection.port, carried);
+        self.up = Some(Up { open_port, ..up });
+        self.refresh_policy();
+        self.actions.push_back(Action::ForgetFlows);
+        self.desire(now);
+        self.sync.handle(now, sync::Input::Healthy(true));
+        self.write_record(now);
+    }
+
+    /// Tells the machine that keeps qBittorrent what it is to have.
+    fn desire(&mut self, now: Instant) {
+        let Some(up) = &self.up else { return };
+        let addresses = &up.ready.connection.tunnel.addresses;
+        let Some(address) = addresses.iter().find(|a| a.is_ipv4()).or(addresses.first()) else { return };
+        let port = self.holder.view(now).number;
+        let desired = sync::Desired { port, interface: up.interface.clone(), address: address.addr };
+        self.sync.handle(now, sync::Input::Desired(Some(desired)));
+    }
+
+    fn holder_of(&self, now: Instant, hold: &PortHold, carried: Option<(u16, Instant)>) -> Holder {
+        if !self.config.port_forwarding.enable {
+            return Holder::Off;
+        }
+        match hold {
+            PortHold::Unavailable(why) => Holder::Unavailable(why.clone()),
+            PortHold::NatPmp { gateway } => {
+                let settings = natpmp::Settings {
+                    gateway: *gateway,
+                    own_port: self.config.qbittorrent.port,
+                    log_fallback: self.config.port_forwarding.log_fallback.is_some(),
+                };
+                Holder::NatPmp(Box::new(natpmp::NatPmp::new(settings, now, carried)))
+            }
+            PortHold::Pia { .. } => Holder::Unavailable("not known how to hold PIA's port".to_owned()),
+        }
+    }
+
+    pub(super) fn write_record(&mut self, now: Instant) {
+        let (Some(up), Some(wish)) = (&self.up, &self.wish) else { return };
+        let policy = up.policy();
+        let record = Record {
+            wish: wish.clone(),
+            server: up.server().clone(),
+            interface: up.interface.clone(),
+            addresses: policy.addresses,
+            dns: up.ready.connection.tunnel.dns.clone(),
+            endpoints: policy.endpoints,
+            mark: policy.mark,
+            full: policy.full,
+            hold: up.ready.connection.port.clone(),
+            port: self.holder.view(now).number,
+            since: up.since_wall,
+            reconnects: self.reconnects,
+            choice_by: up.choice.by.clone(),
+            choice_candidates: up.choice.candidates,
+            choice_reason: up.choice.reason.clone(),
+        };
+        self.actions.push_back(Action::Record(Some(Box::new(record))));
+    }
+
+    /// Takes over a tunnel that an earlier supervisor left: nothing about it is changed.
+    pub fn adopt(&mut self, now: Instant, wall: UnixTime, record: Record, ready: Ready) {
+        self.wall = wall;
+        log::info!("daemon: adopting {} by {}", record.server.name, record.interface);
+        let choice = Choice {
+            ranked: vec![record.server.clone()],
+            by: record.choice_by,
+            candidates: record.choice_candidates,
+            reason: record.choice_reason,
+        };
+        let up = Up {
+            interface: record.interface,
+            ready,
+            choice,
+            since_wall: record.since,
+            open_port: record.port,
+            look: Look::default(),
+            looked_at: None,
+            shaken_at: now,
+            monitor: Monitor::new(self.monitor_settings(), now),
+        };
+        self.wish = Some(record.wish);
+        self.reconnects = record.reconnects;
+        self.publisher = publish::Publisher::new(record.port);
+        let (gateway, source) = up.gateway(self.config.port_forwarding.gateway);
+        self.actions.push_back(Action::OpenSockets { interface: up.interface.clone(), source, gateway });
+        self.holder = self.holder_of(now, &up.ready.connection.port, record.port.map(|p| (p, now)));
+        self.up = Some(up);
+        self.desire(now);
+        self.sync.handle(now, sync::Input::Healthy(true));
+    }
+
+    fn finish(&mut self, now: Instant, result: Result<(), Error>) {
+        match result {
+            Ok(()) => {
+                self.last_error = None;
+                self.clients.connected(now);
+            }
+            Err(e) => {
+                self.clients.fail_connects(&mut self.actions, &e);
+                let stays = self.up.is_some()
+                    || (self.is_service && e.exit() == Exit::Interrupted)
+                    || self.ending.is_some();
+                if !stays {
+                    self.last_error = Some(e);
+                    self.ending = Some(Ending::TearingDown);
+                    self.tear_down();
+                }
+            }
+        }
+    }
+
+    pub(super) fn handle_lease(&mut self, now: Instant, event: LeaseEvent) {
+        match event {
+            LeaseEvent::Datagram { from, bytes } => self.hear(now, from, &bytes),
+            LeaseEvent::SocketFailed(why) => self.holder.handle(now, lease::Input::SocketFailed(&why)),
+            LeaseEvent::Log(text) => self.holder.handle(now, lease::Input::Log(&text)),
+        }
+    }
+
+    fn hear(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        self.holder.handle(now, lease::Input::Datagram { from, bytes });
+    }
+
+    /// Gives the port to those who are told of it.
+    pub(super) fn publish(&mut self, now: Instant) {
+        if self.up.is_some() {
+            let number = self.holder.view(now).number;
+            self.publisher.handle(now, publish::Input::Number(number));
+        }
+        while let Some(action) = self.publisher.poll_action() {
+            match action {
+                publish::Action::OpenFirewall(number) => {
+                    if let Some(up) = &mut self.up {
+                        up.open_port = number;
+                    }
+                    self.refresh_policy();
+                    self.write_record(now);
+                    self.publisher.handle(now, publish::Input::Done(publish::Target::Firewall, Ok(())));
+                }
+                publish::Action::TellQbittorrent(_) => {
+                    self.desire(now);
+                    self.publisher.handle(now, publish::Input::Done(publish::Target::Qbittorrent, Ok(())));
+                }
+                other => self.actions.push_back(Action::Publish(other)),
+            }
+        }
+    }
+}
+
+/// `wgp{cc}` with the country in lower case; without one, `0` stands in its place.
+pub fn interface_name(pattern: &str, country: Option<Country>) -> String {
+    let cc = country.map_or_else(|| "0".to_owned(), |c| c.as_str().to_ascii_lowercase());
+    pattern.replace("{cc}", &cc)
+}

@@ -1,0 +1,135 @@
+//! The supervisor's state as one [`Snapshot`].
+
+use super::Daemon;
+use super::lease::PortState;
+use super::phase::Purpose;
+use super::sync::SyncState;
+use crate::status::{self, Area, DnsMode, QbittorrentState, ServerInfo, Snapshot, State, Verdict};
+use crate::time::Instant;
+
+impl Daemon {
+    pub(super) fn state_word(&self) -> State {
+        if self.up.is_some() {
+            State::Connected
+        } else if self.phase.is_running() {
+            State::Connecting
+        } else if self.killswitch {
+            State::Blocked
+        } else {
+            State::Disconnected
+        }
+    }
+
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let mut s = Snapshot::new(self.state_word());
+        s.since_at = Some(self.state_since.0).filter(|at| *at > 0);
+        s.killswitch.on = Some(self.killswitch);
+        s.killswitch.lan = self.lan().iter().map(ToString::to_string).collect();
+        s.monitor.reconnects = self.reconnects;
+        if let Some(trouble) = &self.policy_trouble {
+            s.problem(Area::Killswitch, trouble.clone());
+        }
+        if let Some(e) = self.phase.trouble().or(self.last_error.as_ref()) {
+            s.problem(Area::Tunnel, e.to_string());
+        }
+        self.describe_tunnel(now, &mut s);
+        self.describe_port(now, &mut s);
+        self.describe_qbittorrent(&mut s);
+        s
+    }
+
+    fn describe_tunnel(&self, now: Instant, s: &mut Snapshot) {
+        let Some(up) = &self.up else {
+            s.server = self.phase.server().map(ServerInfo::from);
+            return;
+        };
+        let tunnel = &up.ready.connection.tunnel;
+        s.server = Some(ServerInfo::from(up.server()));
+        let age = up.look.handshake.map(|_| now.since(up.shaken_at).as_secs());
+        s.interface = Some(status::Interface {
+            name: up.interface.clone(),
+            addresses: tunnel.addresses.iter().map(ToString::to_string).collect(),
+            mtu: tunnel.mtu.map(|m| u32::from(m.bytes())),
+            handshake_age_s: age,
+            rx_bytes: up.looked_at.map(|_| up.look.rx_bytes),
+            tx_bytes: up.looked_at.map(|_| up.look.tx_bytes),
+        });
+        let uses_provider = self.wish.as_ref().is_some_and(|w| w.dns) && !tunnel.dns.is_empty();
+        let (mode, servers) = if uses_provider {
+            (DnsMode::Provider, &tunnel.dns)
+        } else {
+            (DnsMode::Machine, &self.surroundings.resolvers)
+        };
+        s.dns = status::Dns { mode, servers: servers.iter().map(ToString::to_string).collect() };
+        s.choice = Some(status::Choice {
+            by: up.choice.by.clone(),
+            candidates: u32::try_from(up.choice.candidates).unwrap_or(u32::MAX),
+            reason: up.choice.reason.clone(),
+        });
+        let monitor = up.monitor.view();
+        s.monitor.rtt_ms = monitor.rtt.map(|rtt| (rtt.as_secs_f64() * 10_000.0).round() / 10.0);
+        s.monitor.bad_checks = monitor.bad_checks;
+        s.health.link = Verdict::Ok;
+        s.health.handshake = monitor.handshake;
+        s.health.ping = monitor.ping;
+        if let Some(Purpose::Replace(reason)) = self.phase.purpose() {
+            s.problem(Area::Monitor, format!("{reason}; another server is being taken"));
+        }
+    }
+
+    fn describe_port(&self, now: Instant, s: &mut Snapshot) {
+        let view = self.holder.view(now);
+        s.port = status::Port {
+            state: match view.state {
+                PortState::Off => status::PortState::Off,
+                PortState::Asking => status::PortState::Asking,
+                PortState::Held => status::PortState::Held,
+                PortState::Doubtful => status::PortState::Doubtful,
+                PortState::Unavailable => status::PortState::Unavailable,
+            },
+            number: view.number,
+            since_at: view.since.map(|at| self.wall.0.saturating_sub(now.since(at).as_secs())),
+            expires_s: view.expires_at.map(|at| at.since(now).as_secs()),
+        };
+        s.health.port = match view.state {
+            PortState::Held => Verdict::Ok,
+            PortState::Off => Verdict::Off,
+            PortState::Asking => Verdict::Unknown,
+            PortState::Doubtful | PortState::Unavailable => Verdict::Bad,
+        };
+        if self.up.is_some() && view.state == PortState::Doubtful {
+            let why = view.text.unwrap_or_else(|| "the gateway has not confirmed it lately".to_owned());
+            s.problem(Area::Port, why);
+        }
+    }
+
+    fn describe_qbittorrent(&self, s: &mut Snapshot) {
+        let view = self.sync.view();
+        let state = match view.state {
+            SyncState::Synced => QbittorrentState::Synced,
+            SyncState::Pending => QbittorrentState::Pending,
+            SyncState::Unreachable => QbittorrentState::Unreachable,
+            SyncState::Refused => QbittorrentState::Refused,
+            SyncState::Off => QbittorrentState::Off,
+        };
+        s.qbittorrent = status::Qbittorrent {
+            state,
+            version: view.version.clone(),
+            listen_port: view.listen_port,
+            interface: view.interface.clone(),
+            listening: view.listening,
+            active_torrents: view.active_torrents,
+            connection: view.connection.clone(),
+        };
+        s.health.qbittorrent = match state {
+            QbittorrentState::Synced => Verdict::Ok,
+            QbittorrentState::Off => Verdict::Off,
+            QbittorrentState::Pending => Verdict::Unknown,
+            QbittorrentState::Unreachable | QbittorrentState::Refused => Verdict::Bad,
+        };
+        if self.up.is_some() && s.health.qbittorrent == Verdict::Bad {
+            let text = view.text.clone().unwrap_or_else(|| "not reachable".to_owned());
+            s.problem(Area::Qbittorrent, text);
+        }
+    }
+}
