@@ -308,7 +308,7 @@ impl Net for FakeNet {
 
     fn load_ruleset(&self, ruleset: &Ruleset) -> io::Result<()> {
         self.change("load ruleset".to_owned(), |s| {
-            s.ruleset = if ruleset.tables.is_empty() { String::new() } else { format!("{ruleset:?}") };
+            s.ruleset = ruleset.to_string();
             Ok(())
         })
     }
