@@ -52,6 +52,36 @@ impl fmt::Debug for Instant {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct UnixTime(pub u64);
 
+impl UnixTime {
+    /// Reads RFC 3339 in UTC: `2026-05-28T20:26:40Z`, with any number of fractional digits, which are dropped. `None` for
+    /// anything else, and for times before 1970.
+    pub fn parse(text: &str) -> Option<UnixTime> {
+        let text = text.strip_suffix(['Z', 'z']).or_else(|| text.strip_suffix("+00:00"))?;
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let b: &[u8; 19] = whole.as_bytes().try_into().ok()?;
+        let signs = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
+        let is_shaped = signs.iter().all(|(at, sign)| b[*at] == *sign) && matches!(b[10], b'T' | b't' | b' ');
+        let number = |from: usize, to: usize| {
+            let digits = b[from..to].iter().all(u8::is_ascii_digit);
+            digits.then(|| b[from..to].iter().fold(0, |n, d| n * 10 + u64::from(d - b'0')))
+        };
+        let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+        let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+        let is_time = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60;
+        let is_fraction = !fraction.is_empty() && fraction.bytes().all(|d| d.is_ascii_digit());
+        if !is_shaped || !is_time || second > 60 || !is_fraction {
+            return None;
+        }
+        // Days from 1 March of year 0, as in `Display`.
+        let march_year = if month > 2 { year } else { year.checked_sub(1)? };
+        let march_month = (month + 9) % 12;
+        let day_of_year = (153 * march_month + 2) / 5 + day - 1;
+        let days = march_year * 365 + march_year / 4 - march_year / 100 + march_year / 400 + day_of_year;
+        let days = days.checked_sub(719_468)?;
+        Some(UnixTime(days * 86_400 + hour * 3_600 + minute * 60 + second))
+    }
+}
+
 impl fmt::Display for UnixTime {
     /// `2026-05-28T20:26:40Z` (RFC 3339, UTC).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,6 +125,33 @@ mod tests {
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
             assert_eq!(UnixTime(secs).to_string(), text);
+        }
+    }
+    #[test]
+    fn what_prints_as_rfc_3339_is_read_back() {
+        let mut n = 1;
+        while n < 253_402_300_800 {
+            assert_eq!(UnixTime::parse(&UnixTime(n).to_string()), Some(UnixTime(n)));
+            n = n * 9 / 7 + 86_399;
+        }
+        let read = |text| UnixTime::parse(text).map(|t| t.0);
+        assert_eq!(read("2026-10-01T12:00:00.123456789Z"), Some(1_790_856_000));
+        assert_eq!(read("2026-10-01t12:00:00+00:00"), Some(1_790_856_000));
+        for bad in [
+            "",
+            "Z",
+            "2026-10-01T12:00:00",
+            "2026-10-01T12:00:00+02:00",
+            "2026-13-01T12:00:00Z",
+            "2026-00-01T12:00:00Z",
+            "2026-10-01T24:00:00Z",
+            "2026-10-01T12:00:00.Z",
+            "2026-10-01T12:00:00.1aZ",
+            "1969-12-31T23:59:59Z",
+            "0000-01-01T00:00:00Z",
+            "２026-10-01T12:00:0Z",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
         }
     }
 }

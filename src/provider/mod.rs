@@ -2,6 +2,7 @@
 //! [`Tunnel`] to bring up together with how its port is held. Nothing here changes the machine.
 
 pub mod file;
+pub mod pia;
 pub mod proton;
 
 use crate::error::Result;

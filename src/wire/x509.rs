@@ -1,5 +1,5 @@
 //! The two facts about a certificate that webpki does not tell: the common name of its subject, and whether it has a
-//! subject alternative name (RFC 5280 sections 4.1 and 4.2.1.6). Reads DER (X.690) only as far as these need; says nothing
+//! subject alternative name (RFC 5280 sections 4.1 and 4.2.1.6); and the key inside a SubjectPublicKeyInfo. Reads DER (X.690) only as far as these need; says nothing
 //! about whether the certificate is to be trusted. No input panics.
 
 /// Not a certificate, or DER this reader does not know.
@@ -18,6 +18,7 @@ pub struct Names<'a> {
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const OID: u8 = 0x06;
+const BIT_STRING: u8 = 0x03;
 const VERSION: u8 = 0xa0; // [0] of TBSCertificate
 const EXTENSIONS: u8 = 0xa3; // [3] of TBSCertificate
 const COMMON_NAME: &[u8] = &[0x55, 4, 3]; // id-at-commonName 2.5.4.3
@@ -49,6 +50,23 @@ pub fn parse_names(der: &[u8]) -> Result<Names<'_>, Malformed> {
         }
     }
     Ok(Names { common_name, has_alternative })
+}
+
+/// The content of a SEQUENCE that is all of `der`: how webpki wants names and keys.
+pub fn parse_sequence(der: &[u8]) -> Result<&[u8], Malformed> {
+    let mut outer = Der(der);
+    let content = outer.expect(SEQUENCE)?;
+    if outer.0.is_empty() { Ok(content) } else { Err(Malformed) }
+}
+
+/// The key of a SubjectPublicKeyInfo (RFC 5280 section 4.1), for RSA a PKCS#1 RSAPublicKey: how ring wants it.
+pub fn parse_public_key(spki: &[u8]) -> Result<&[u8], Malformed> {
+    let mut info = Der(parse_sequence(spki)?);
+    info.expect(SEQUENCE)?; // algorithm
+    match info.expect(BIT_STRING)?.split_first() {
+        Some((0, key)) if info.0.is_empty() => Ok(key),
+        _ => Err(Malformed),
+    }
 }
 
 fn parse_common_name(mut subject: Der<'_>) -> Result<Option<&[u8]>, Malformed> {
@@ -143,6 +161,19 @@ mod tests {
         let twice = certificate(&[&cn, &attribute(COMMON_NAME, b"b")], &[0x55, 29, 15]);
         assert_eq!(parse_names(&twice).unwrap().common_name, None);
         assert_eq!(parse_names(&certificate(&[&cn], &[1])).unwrap().common_name, Some(&b"a"[..]));
+    }
+
+    #[test]
+    fn a_public_key_is_unwrapped_and_nothing_shorter_or_longer_is_one() {
+        let algorithm = element(SEQUENCE, &[b"\x05\0"]);
+        let whole = element(SEQUENCE, &[&algorithm, &element(BIT_STRING, &[b"\0key"])]);
+        assert_eq!(parse_public_key(&whole), Ok(&b"key"[..]));
+        for n in 0..whole.len() {
+            assert_eq!(parse_public_key(&whole[..n]), Err(Malformed), "{n} bytes");
+        }
+        assert_eq!(parse_public_key(&[&whole[..], b"x"].concat()), Err(Malformed));
+        let uneven = element(SEQUENCE, &[&algorithm, &element(BIT_STRING, &[b"\x01key"])]);
+        assert_eq!(parse_public_key(&uneven), Err(Malformed));
     }
 
     #[test]

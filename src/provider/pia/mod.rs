@@ -1,0 +1,168 @@
+//! Private Internet Access: log in for a token, list the regions, have a fresh key added for each connection
+//! (reference clients: pia-foss/manual-connections, pia-foss/desktop, thrnz/docker-wireguard-pia).
+//!
+//! What is on disk, all of mode 0600 in `pia/`: the token (`auth.json`) and how logins fared (`login.json`), the signed
+//! server list (`servers.json`), and the port with its signature (`port.json`), which outlives tunnels, servers and
+//! boots by two months. No `.conf` is written: a key serves one connection. Connecting with a good token and a fresh
+//! list asks nobody but the server itself.
+
+pub mod account;
+pub mod addkey;
+pub mod forward;
+mod key;
+mod list;
+pub mod regions;
+mod store;
+mod token;
+pub mod trust;
+
+use crate::config::secret::Secret;
+use crate::config::{self, Config};
+use crate::error::{Error, Exit, Result};
+use crate::provider::{Connection, Endpoint, PortHold, Provider, ProviderKind, Server};
+use crate::sys::Clock;
+use crate::sys::files::Files;
+use crate::sys::http::Http;
+use crate::wire::http::{Reply, Request};
+use account::Site;
+use addkey::{Added, By, Failure};
+use std::net::{IpAddr, SocketAddr};
+use store::Store;
+use trust::Trusted;
+
+/// The provider, on one thread at a time; several processes may each have one.
+pub struct Pia<'a> {
+    config: config::Pia,
+    http: &'a dyn Http,
+    clock: &'a dyn Clock,
+    store: Store<'a>,
+    trusted: Trusted,
+}
+
+impl<'a> Pia<'a> {
+    /// Asks nobody anything. Fails with exit 78 when a file that the configuration names can not be read.
+    pub fn new(
+        config: &Config,
+        http: &'a dyn Http,
+        files: &'a dyn Files,
+        clock: &'a dyn Clock,
+    ) -> Result<Pia<'a>> {
+        Ok(Pia {
+            config: config.pia.clone(),
+            http,
+            clock,
+            store: Store::new(files, clock, &config.dir),
+            trusted: Trusted::load(&config.pia, files)?,
+        })
+    }
+
+    /// What the holder of the port left on disk; see [`forward::Grant`].
+    pub fn kept_port(&self) -> Option<forward::Grant> {
+        forward::Grant::read(&self.store.read_json(forward::FILE_NAME).ok()??)
+    }
+
+    /// Keeps the port for the connections to come.
+    pub fn keep_port(&self, grant: &forward::Grant) -> Result<()> {
+        self.store.write(forward::FILE_NAME, grant.emit().as_bytes())
+    }
+
+    /// Forgets it: the gateways refuse it.
+    pub fn forget_port(&self) -> Result<()> {
+        self.store.remove(forward::FILE_NAME)
+    }
+
+    fn site(&self) -> Site<'a> {
+        Site::new(self.http, &self.config.token_url, self.trusted.web.clone())
+    }
+
+    /// One addKey with a fresh key.
+    fn add_key(&self, cn: &str, at: SocketAddr, token: &Secret) -> std::result::Result<Opened, Trouble> {
+        let (private, public) = key::generate()?;
+        let request = addkey::request(cn, at, &By::Token(token), &public, self.trusted.servers.clone());
+        let added = self.send(&request).and_then(|reply| addkey::parse(&reply, &public));
+        log::debug!("pia: {request:?}: {}", added.as_ref().err().map_or("ok".into(), ToString::to_string));
+        Ok(Opened { added: added?, private })
+    }
+
+    fn send(&self, request: &Request) -> std::result::Result<Reply, Failure> {
+        let response = self.http.send(request).map_err(Failure::Away)?;
+        let status = response.status;
+        Reply::read(response).map_err(|e| Failure::Other { status, text: format!("read its answer: {e}") })
+    }
+}
+
+struct Opened {
+    added: Added,
+    private: crate::config::secret::SecretKey,
+}
+
+enum Trouble {
+    Server(Failure),
+    Ours(Error),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Trouble {
+        Trouble::Server(failure)
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(e: Error) -> Trouble {
+        Trouble::Ours(e)
+    }
+}
+
+impl Trouble {
+    /// As an error about this server.
+    fn at(self, server: &Server) -> Error {
+        match self {
+            Trouble::Ours(e) => e,
+            Trouble::Server(Failure::Refused) => Error::new(
+                Exit::LoginRefused,
+                format!("{} refuses PIA's token, and one of a fresh login as well", server.id),
+            ),
+            Trouble::Server(why) => Error::new(Exit::Provider, format!("addKey at {}: {why}", server.id)),
+        }
+    }
+}
+
+impl Provider for Pia<'_> {
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::Pia
+    }
+
+    /// Every WireGuard server of every region; those of one region share its name.
+    fn list_servers(&mut self, refresh: bool) -> Result<Vec<Server>> {
+        let list = self.load_list(refresh)?;
+        Ok(regions::servers(&list.regions))
+    }
+
+    /// A token refused is replaced once: the second refusal is the account's.
+    fn open(&mut self, server: &Server) -> Result<Connection> {
+        let (Some(cn), Endpoint::Addr(at @ SocketAddr::V4(entry))) = (&server.host, &server.endpoint) else {
+            return Err(Error::failed(format!("{} is no server of PIA's list", server.name)));
+        };
+        let token = self.current_token()?;
+        let opened = match self.add_key(cn, *at, &token.secret) {
+            Err(Trouble::Server(Failure::Refused)) if !token.is_fresh => {
+                let fresh = self.replace_token(&token.secret)?;
+                self.add_key(cn, *at, &fresh)
+            }
+            other => other,
+        };
+        let Opened { added, private } = opened.map_err(|trouble| trouble.at(server))?;
+        let port = match (server.features.forwards, added.server_vip) {
+            (Some(false), _) => {
+                PortHold::Unavailable(format!("the region {} forwards no ports", server.name))
+            }
+            (_, Some(vip)) => PortHold::Pia { server_vip: IpAddr::V4(vip), cn: cn.clone() },
+            (_, None) => PortHold::Unavailable(format!("{} names no gateway to ask for a port", server.id)),
+        };
+        let tunnel = addkey::tunnel(&added, private, *entry.ip());
+        Ok(Connection { server: server.clone(), tunnel, port })
+    }
+}
+
+#[cfg(test)]
+mod tests;
