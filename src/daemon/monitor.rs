@@ -236,7 +236,7 @@ impl Monitor {
 
     /// A check of an idle tunnel may come early, so that it needs no wake-up of its own.
     fn check_slack(&self) -> Duration {
-        self.flow.slack().min(self.settings.interval / 8)
+        self.flow.slack().min(self.settings.interval / 6)
     }
 
     fn take_sample(&mut self, now: Instant) {

@@ -2,7 +2,7 @@
 //!
 //! A *cycle* reads the preferences, writes what differs, reads them back, and then asks the kernel whether something
 //! really listens there, since qBittorrent can accept a setting and listen nowhere (`qbittorrent.md`; then the port is
-//! set to 0 and back, because it acts on a changed value only). Between cycles only the kernel is asked, every 15 s and
+//! set to 0 and back, because it acts on a changed value only). Between cycles only the kernel is asked, every 16 s and
 //! without a request: a qBittorrent that restarted with other settings is seen by that. All preferences are read again
 //! every five minutes. Every pause bends to the wake-ups of others: [`Input::Wake`] is welcome at any time.
 //!
@@ -30,10 +30,11 @@ pub use settings::Settings;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-/// Looks at the kernel: with a sync of a second or two, a restarted qBittorrent is back within the promised 20 s.
-const LOOK_INTERVAL: Duration = secs(15);
+/// Looks at the kernel: with a sync of a second or two, a restarted qBittorrent is back within the promised 20 s. A
+/// little more than half of a lease's half life, so that every other look is paid for by a renewal.
+const LOOK_INTERVAL: Duration = secs(16);
 /// A wake-up for another reason is used from here on, so that looks cost none of their own; chosen.
-const LOOK_LEAST: Duration = secs(10);
+const LOOK_LEAST: Duration = secs(8);
 /// Version, preferences, connection and torrents; chosen: four replies in ten minutes are no load.
 const READ_INTERVAL: Duration = secs(600);
 /// A reply or a look that the caller owes; longer than any request takes.

@@ -1,16 +1,16 @@
 //! Whether traffic flows through the tunnel, and whether it stopped flowing in one direction.
 //!
-//! Samples of the interface's counters come every 15 s on an idle tunnel, and twice a second while it is busy. A busy
+//! Samples of the interface's counters come every 16 s on an idle tunnel, and twice a second while it is busy. A busy
 //! tunnel that receives nothing for two seconds is *suspicious* when something was sent meanwhile, and also when a
 //! download had been going on: a machine that only receives sends nothing once the acknowledgements stop. Suspicion is
 //! cheap, it costs one answered echo; whoever holds this decides by probing.
 
 use crate::time::{Duration, Instant, millis, secs};
 
-/// The idle tick. With the echo of `interval` this leaves one wake-up a minute of the contract's six to others.
-pub const IDLE_INTERVAL: Duration = secs(15);
+/// The idle tick, at most four wake-ups a minute of the contract's six, and two where a lease is renewed every 30 s.
+pub const IDLE_INTERVAL: Duration = secs(16);
 /// A wake-up for another reason is used when no more than this is missing: two clocks then soon tick together.
-pub const IDLE_SLACK: Duration = millis(7500);
+pub const IDLE_SLACK: Duration = secs(8);
 /// Chosen: a death is seen within half a second of the two that make it suspicious.
 pub const BUSY_INTERVAL: Duration = millis(500);
 /// The contract's "received bytes stay flat for 2 s".
@@ -159,7 +159,7 @@ mod tests {
             samples += 1;
         }
         assert!(!flow.is_busy());
-        assert_eq!(samples, 16 + 1 + 39);
+        assert_eq!(samples, 16 + 37);
     }
 
     #[test]

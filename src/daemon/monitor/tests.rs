@@ -9,7 +9,7 @@ fn three_checks_in_a_row_without_an_answer_end_the_connection() {
     w.run_until(200_000);
     assert_eq!((w.monitor.view().bad_checks, w.over()), (2, None));
     w.run_until(300_000);
-    assert_eq!(w.over(), Some((235_000, Reason::NoEcho { checks: 3 })));
+    assert_eq!(w.over(), Some((238_000, Reason::NoEcho { checks: 3 })));
     assert_eq!(w.monitor.poll_timeout(), None);
 }
 

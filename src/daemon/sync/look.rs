@@ -1,4 +1,4 @@
-//! Asking the kernel whether anything listens: on the port after a write and every 15 s, and on the WebUI's own socket
+//! Asking the kernel whether anything listens: on the port after a write and every 16 s, and on the WebUI's own socket
 //! while it can't be reached, which costs no request.
 
 use super::cycle::{Cycle, Listening, PENDING_PAUSE, SETTLE};
