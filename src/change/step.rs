@@ -43,6 +43,11 @@ pub enum Step {
         path: String,
         at_least: u32,
     },
+    /// The kernel itself sets this to `becomes` in a later step; what it was is put back in the end.
+    KeepSysctl {
+        path: String,
+        becomes: u32,
+    },
     /// Makes our tables hold exactly these rules.
     LoadRuleset(Ruleset),
     /// Deletes connection tracking entries; nothing to undo.
@@ -92,6 +97,12 @@ impl Step {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => None,
                 Err(e) => return Err(e),
             },
+            Step::KeepSysctl { path, becomes } => match read_sysctl(sys, path) {
+                Ok(was) if was != *becomes => Some(Undo::Sysctl { path: path.clone(), ours: *becomes, was }),
+                Ok(_) => None,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+                Err(e) => return Err(e),
+            },
             Step::LoadRuleset(_) => Some(Undo::Firewall),
             Step::ReplaceResolver { .. } => Some(resolver::inverse(sys.files())?),
         })
@@ -112,6 +123,7 @@ impl Step {
             Step::AddRule(rule) => net.add_rule(rule),
             Step::DeleteRule(rule) => net.delete_rule(rule),
             Step::RaiseSysctl { path, at_least } => raise_sysctl(sys, path, *at_least),
+            Step::KeepSysctl { .. } => Ok(()),
             Step::LoadRuleset(ruleset) => net.load_ruleset(ruleset),
             Step::FlushConntrack(flows) => net.flush_conntrack(flows).map(drop),
             Step::ReplaceResolver { text } => resolver::apply(sys.files(), text),
@@ -148,6 +160,7 @@ impl fmt::Display for Step {
             Step::AddRule(rule) => write!(f, "rule {rule}"),
             Step::DeleteRule(rule) => write!(f, "no rule {rule}"),
             Step::RaiseSysctl { path, at_least } => write!(f, "sysctl {path} at least {at_least}"),
+            Step::KeepSysctl { path, .. } => write!(f, "sysctl {path} kept in mind"),
             Step::LoadRuleset(ruleset) if ruleset.tables.is_empty() => f.write_str("firewall gone"),
             Step::LoadRuleset(_) => f.write_str("firewall"),
             Step::FlushConntrack(_) => f.write_str("no earlier flows"),

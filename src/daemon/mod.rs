@@ -107,6 +107,8 @@ pub enum LeaseEvent {
 pub struct Look {
     /// Of the peer with the latest one; `None` = never.
     pub handshake: Option<UnixTime>,
+    /// Of the link.
+    pub mtu: Option<u32>,
     pub rx_bytes: u64,
     pub tx_bytes: u64,
 }

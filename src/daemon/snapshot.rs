@@ -49,7 +49,7 @@ impl Daemon {
         s.interface = Some(status::Interface {
             name: up.interface.clone(),
             addresses: tunnel.addresses.iter().map(ToString::to_string).collect(),
-            mtu: tunnel.mtu.map(|m| u32::from(m.bytes())),
+            mtu: up.look.mtu,
             handshake_age_s: age,
             rx_bytes: up.looked_at.map(|_| up.look.rx_bytes),
             tx_bytes: up.looked_at.map(|_| up.look.tx_bytes),

@@ -10,44 +10,22 @@ use crate::error::{Doing, Error, Result};
 use crate::firewall::ruleset::Ruleset;
 use crate::firewall::{OWN_MARK, Policy, SYSCTLS, TUNNEL_MARK};
 use crate::sys::icmp::EchoSocket;
-use crate::sys::net::Flows;
+use crate::sys::net::{Flows, find};
 use crate::sys::socket::Egress;
 use crate::sys::{Machine, resolve};
 use crate::time::UnixTime;
 use crate::tunnel::device::{Device, DeviceChange, PeerChange, PeerConfig};
-use crate::tunnel::plan::{Found, Plan, Want, plan_tunnel};
+use crate::tunnel::plan::{Plan, Want, plan_tunnel};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-impl Supervisor {
-    /// What is there, as far as the plan for this tunnel depends on it.
-    fn find(&self, interface: &str, endpoints: &[Option<SocketAddr>]) -> Result<Found> {
-        let net = self.sys.net();
-        let links = net.links().doing(|| "list links")?;
-        let is_there = links.iter().any(|l| l.name == interface);
-        let device = if is_there { net.wireguard(interface).ok() } else { None };
-        let ways = endpoints.iter().flatten().filter_map(|e| net.route_to(e.ip(), TUNNEL_MARK).ok());
-        let sysctl = |path: &str| self.sys.files().read(Path::new(path), 16).ok();
-        let disabled = ["all", "default"].iter().any(|which| {
-            sysctl(&format!("/proc/sys/net/ipv6/conf/{which}/disable_ipv6"))
-                .is_some_and(|v| v.starts_with(b"1"))
-        });
-        Ok(Found {
-            addresses: net.addresses().doing(|| "list addresses")?,
-            routes: net.routes().doing(|| "list routes")?,
-            rules: net.rules().doing(|| "list rules")?,
-            endpoint_mtu: ways.map(|w| w.mtu).min(),
-            has_ipv6: self.sys.files().exists(Path::new("/proc/sys/net/ipv6")),
-            allows_ipv6: self.sys.files().exists(Path::new("/proc/sys/net/ipv6")) && !disabled,
-            checks_marks: sysctl("/proc/sys/net/ipv4/conf/all/src_valid_mark")
-                .is_some_and(|v| v.starts_with(b"1")),
-            links,
-            device,
-        })
-    }
+/// Cleared by the kernel whenever a WireGuard link comes up (Linux drivers/net/wireguard/device.c, wg_open).
+const SEND_REDIRECTS: &str = "net/ipv4/conf/all/send_redirects";
 
+impl Supervisor {
     fn plan(&self, interface: &str, ready: &Ready) -> Result<Plan> {
-        let found = self.find(interface, &ready.endpoints)?;
+        let mark = ready.connection.tunnel.mark();
+        let found = find(&self.sys, interface, &ready.endpoints, mark).doing(|| "look at the machine")?;
         let lan = self.daemon.lan();
         let want = Want {
             tunnel: &ready.connection.tunnel,
@@ -64,6 +42,8 @@ impl Supervisor {
         let net = self.sys.net();
         self.previous = if in_place { net.wireguard(interface).ok() } else { None };
         let plan = self.plan(interface, ready).doing(|| format!("make {interface}"))?;
+        let redirects = Step::KeepSysctl { path: SEND_REDIRECTS.to_owned(), becomes: 0 };
+        self.changes.apply(&self.sys, TUNNELS, &[redirects])?;
         self.changes.apply(&self.sys, interface, &plan.device).doing(|| format!("make {interface}"))?;
         let config = ready.connection.tunnel.device_config(&ready.endpoints);
         let device = self.sys.net().wireguard(interface).doing(|| format!("read {interface} back"))?;
@@ -106,7 +86,10 @@ impl Supervisor {
             }
         };
         let handshake = device.peers.iter().filter_map(|p| p.last_handshake).max();
+        let link =
+            self.sys.net().links().ok().and_then(|links| links.into_iter().find(|l| l.name == interface));
         Some(Look {
+            mtu: link.map(|l| l.mtu),
             handshake: handshake.map(|at| UnixTime(at.as_secs())),
             rx_bytes: device.peers.iter().map(|p| p.rx_bytes).sum(),
             tx_bytes: device.peers.iter().map(|p| p.tx_bytes).sum(),

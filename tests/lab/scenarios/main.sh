@@ -32,6 +32,7 @@ check "the kernel shows it listening there" within 10 listens 10.2.0.2 "$port"
 check "a BitTorrent handshake from the internet host is answered" within 10 knock "$EXIT1" "$port"
 
 status >"$RUN"/status.json
+age=$(($(date +%s) - $(wg show wgpnl latest-handshakes | cut -f 2)))
 note "$(cat "$RUN"/status.json)"
 check "status --json has the shape of schema 1" json "$RUN"/status.json "$(cat /lab/guest/schema.jq)"
 field() { jq -r "$1" "$RUN"/status.json; }
@@ -40,7 +41,6 @@ same "status: provider and server" 'file NL#12 NL' "$(field '"\(.server.provider
 same "status: endpoint, as wg shows it" "$(wg show wgpnl endpoints | cut -f 2)" "$(field .server.endpoint)"
 same "status: interface" 'wgpnl 10.2.0.2/32' "$(field '"\(.interface.name) \(.interface.addresses[0])"')"
 same "status: MTU, as the kernel has it" "$(cat /sys/class/net/wgpnl/mtu)" "$(field .interface.mtu)"
-age=$(($(date +%s) - $(wg show wgpnl latest-handshakes | cut -f 2)))
 near() { [ "$2" -ge $(($1 - 3)) ] && [ "$2" -le $(($1 + 3)) ]; }
 check "status: handshake age ($(field .interface.handshake_age_s) s), as wg shows it ($age s)" near "$age" "$(field .interface.handshake_age_s)"
 more() { [ "$1" -gt 0 ] && [ "$1" -le "$2" ]; }
