@@ -6,6 +6,7 @@ pub mod disconnect;
 pub mod init;
 pub mod killswitch;
 pub mod list;
+pub mod logout;
 pub mod offline;
 pub mod status;
 

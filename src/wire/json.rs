@@ -299,102 +299,6 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Reads a string, its escapes resolved, into `text`.
-    fn read_string(&mut self) -> Result<()> {
-        self.at += 1;
-        self.text.clear();
-        loop {
-            self.byte()?;
-            let rest = &self.buffer[self.at..self.end];
-            let plain = rest.iter().position(|b| matches!(b, b'"' | b'\\')).unwrap_or(rest.len());
-            self.text.extend_from_slice(&rest[..plain]);
-            let stop = rest.get(plain).copied();
-            self.at += plain + usize::from(stop.is_some());
-            match stop {
-                Some(b'"') => return Ok(()),
-                Some(_) => self.read_escape()?,
-                None => {}
-            }
-        }
-    }
-
-    fn read_escape(&mut self) -> Result<()> {
-        let escape = self.byte()?;
-        self.at += 1;
-        self.text.push(match escape {
-            b'"' | b'\\' | b'/' => escape,
-            b'b' => 8,
-            b'f' => 12,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'u' => return self.read_unicode(),
-            _ => return Err(self.malformed()),
-        });
-        Ok(())
-    }
-
-    /// `\uXXXX`, with its second half where it is the first of a pair (RFC 8259 section 7). A lone half becomes U+FFFD.
-    fn read_unicode(&mut self) -> Result<()> {
-        let mut code = self.read_hex4()?;
-        while (0xd800..0xdc00).contains(&code) {
-            if self.byte()? != b'\\' {
-                break;
-            }
-            self.at += 1;
-            if self.byte()? != b'u' {
-                self.push_char(0xfffd);
-                return self.read_escape();
-            }
-            self.at += 1;
-            let low = self.read_hex4()?;
-            if (0xdc00..0xe000).contains(&low) {
-                code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-            } else {
-                self.push_char(0xfffd);
-                code = low;
-            }
-        }
-        self.push_char(code);
-        Ok(())
-    }
-
-    fn read_hex4(&mut self) -> Result<u32> {
-        let mut code = 0;
-        for _ in 0..4 {
-            let digit = char::from(self.byte()?).to_digit(16).ok_or_else(|| self.malformed())?;
-            self.at += 1;
-            code = code << 4 | digit;
-        }
-        Ok(code)
-    }
-
-    fn push_char(&mut self, code: u32) {
-        let c = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
-        self.text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-    }
-
-    /// Passes over a string without keeping it.
-    fn pass_string(&mut self) -> Result<()> {
-        self.at += 1;
-        loop {
-            self.byte()?;
-            let rest = &self.buffer[self.at..self.end];
-            match rest.iter().position(|b| matches!(b, b'"' | b'\\')) {
-                None => self.at = self.end,
-                Some(plain) => {
-                    let quote = rest[plain] == b'"';
-                    self.at += plain + 1;
-                    if quote {
-                        return Ok(());
-                    }
-                    self.byte()?;
-                    self.at += 1;
-                }
-            }
-        }
-    }
-
     /// Reads the characters of a number into `text`; a document may end with one.
     fn read_word(&mut self) -> Result<()> {
         self.text.clear();
@@ -422,6 +326,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
+mod strings;
 mod tree;
 pub use tree::{Value, quote};
 

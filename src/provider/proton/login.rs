@@ -62,16 +62,19 @@ pub struct Credentials {
     pub totp_secret: Option<Secret>,
 }
 
-/// Logs in and returns the session, not yet on disk.
+/// Logs in and returns the session, not yet on disk. The API's time begins anew after each wait for a person or a code.
 pub fn login(api: &Api<'_>, who: &Identity, known: &Credentials, ask: &mut dyn Ask) -> Result<Session> {
     let mut codes = Codes::new(known)?;
     let mut secret = match &known.password {
         Some(password) => password.clone(),
-        None => ask.password(&known.user, false).ok_or_else(|| missing("no password for Proton"))?,
+        None => {
+            let typed = ask.password(&known.user, false).ok_or_else(|| missing("no password for Proton"))?;
+            api.begin(BUDGET);
+            typed
+        }
     };
     let mut tries = 1;
     loop {
-        api.begin(BUDGET);
         match sign_in(api, who, &known.user, &secret) {
             Ok((session, factors)) => match second_factor(api, session, &factors, &mut codes, ask)? {
                 Some(session) => return Ok(session),
@@ -81,7 +84,10 @@ pub fn login(api: &Api<'_>, who: &Identity, known: &Credentials, ask: &mut dyn A
             },
             Err(Stop::Refused(f)) if f.is(Code::WrongCredentials) && tries < TRIES_MOST => {
                 match ask.password(&known.user, true) {
-                    Some(again) => secret = again,
+                    Some(again) => {
+                        api.begin(BUDGET);
+                        secret = again;
+                    }
                     None => return Err(f.into()),
                 }
             }
@@ -198,7 +204,6 @@ fn second_factor(
     }
     let mut refused = None;
     while let Some(code) = codes.next(api, ask) {
-        api.begin(BUDGET);
         let mut body = Zeroizing::new(String::from("{\"TwoFactorCode\":"));
         quote(&mut body, code.reveal());
         body.push('}');
@@ -262,12 +267,17 @@ impl<'k> Codes<'k> {
         if let Some(given) = self.given.take() {
             return Some(given.clone());
         }
-        let Some(key) = &self.key else { return ask.second_factor(self.tries > 1) };
+        let Some(key) = &self.key else {
+            let typed = ask.second_factor(self.tries > 1);
+            api.begin(BUDGET);
+            return typed;
+        };
         let mut wall = api.clock().wall();
         if self.step == Some(wall.0 / STEP_SECS) {
             let wait = STEP_SECS - wall.0 % STEP_SECS;
             log::info!("proton: second factor refused, waiting {wait} s for the next code");
             api.clock().sleep(secs(wait));
+            api.begin(BUDGET);
             wall = api.clock().wall();
         }
         self.step = Some(wall.0 / STEP_SECS);

@@ -16,6 +16,8 @@ pub mod login;
 mod modulus;
 mod opened;
 mod password;
+#[cfg(test)]
+mod scene;
 pub mod servers;
 pub mod session;
 mod srp;
@@ -95,6 +97,11 @@ impl<'a> Proton<'a> {
         self.prefer = Some(address);
     }
 
+    /// Whether a key is on disk: its certificate outlives a logout, and so do the `.conf` files made of it.
+    pub fn has_key(&self) -> Result<bool> {
+        Ok(self.kept_key()?.is_some())
+    }
+
     /// Whether a session is on disk. Asks the API nothing.
     pub fn is_logged_in(&self) -> Result<bool> {
         Ok(self.store.load()?.is_some())
@@ -103,6 +110,7 @@ impl<'a> Proton<'a> {
     /// Logs in, puts the session on disk and returns what the plan allows. The password and code of `known` come
     /// first, then `ask`.
     pub fn log_in(&mut self, by: LoginBy, known: &Credentials, ask: &mut dyn Ask) -> Result<Account> {
+        self.api.begin(BUDGET);
         let session = match by {
             LoginBy::Password => login::login(&self.api, &self.identity(), known, ask)?,
             LoginBy::Code => code::login(&self.api, &self.identity(), &known.user, ask)?,

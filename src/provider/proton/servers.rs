@@ -11,7 +11,6 @@ pub use cache::Stamp;
 use super::account::{Account, PAID_TIER};
 use crate::config::secret::PublicKey;
 use crate::provider::{Country, Endpoint, Features, ProviderKind, Server};
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -224,9 +223,12 @@ impl ServerList {
     }
 
     /// Orders by name as people count: `NL#2` before `NL#12`.
-    fn finish(&mut self) {
+    fn sort(&mut self) {
         let texts = &self.texts;
-        self.logicals.sort_by(|a, b| natural(texts.at(a.name), texts.at(b.name)));
+        self.logicals.sort_by_cached_key(|l| natural(texts.at(l.name)));
+    }
+
+    fn shrink(&mut self) {
         self.logicals.shrink_to_fit();
         self.physicals.shrink_to_fit();
         self.keys.shrink_to_fit();
@@ -235,14 +237,12 @@ impl ServerList {
     }
 }
 
-fn natural(a: &str, b: &str) -> Ordering {
-    let parts = |name: &'_ str| {
-        let (prefix, rest) = name.split_once('#').map_or((name.len(), ""), |(p, r)| (p.len(), r));
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        (prefix, rest[..digits].parse::<u64>().unwrap_or(0))
-    };
-    let ((pa, na), (pb, nb)) = (parts(a), parts(b));
-    a[..pa].cmp(&b[..pb]).then(na.cmp(&nb)).then_with(|| a.cmp(b))
+/// What comes before the number, the number, and the rest.
+fn natural(name: &str) -> (&str, u64, &str) {
+    let (prefix, rest) = name.split_at(name.bytes().position(|b| b == b'#').unwrap_or(name.len()));
+    let digits = rest.bytes().skip(1).take_while(u8::is_ascii_digit);
+    let number = digits.fold(0_u64, |n, d| n.saturating_mul(10).saturating_add(u64::from(d - b'0')));
+    (prefix, number, rest)
 }
 
 /// FNV-1a, 64 bits: the same in every run, since the cache keeps it.

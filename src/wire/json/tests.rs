@@ -1,3 +1,4 @@
+use super::strings::plain_length;
 use super::*;
 
 /// Gives one byte a read, so that every token crosses the end of a buffer.
@@ -161,4 +162,24 @@ fn a_failing_source_is_reported() {
         }
     }
     assert!(Value::parse(Broken) == Err(JsonError::Read("timed out".to_owned())));
+}
+
+#[test]
+fn the_end_of_plain_text_is_found_at_every_place() {
+    for length in 0..40 {
+        assert_eq!(plain_length(&vec![b'a'; length]), length);
+        for at in 0..length {
+            for stop in [b'"', b'\\'] {
+                let mut bytes = vec![b'a'; length];
+                bytes[at] = stop;
+                assert_eq!(plain_length(&bytes), at);
+                // Neighbours that differ in one bit, and a second stop behind the first.
+                bytes[..at].fill(stop ^ 1);
+                bytes[length - 1] = stop;
+                assert_eq!(plain_length(&bytes), at);
+                bytes[..at].fill(stop | 0x80);
+                assert_eq!(plain_length(&bytes), at);
+            }
+        }
+    }
 }

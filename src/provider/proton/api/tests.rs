@@ -1,4 +1,4 @@
-use super::super::tests::{Scene, Turn, who};
+use super::super::scene::{Scene, Turn, who};
 use super::*;
 
 const OK: &str = r#"{"Code":1000}"#;

@@ -1,4 +1,4 @@
-use super::super::tests::{Scene, who};
+use super::super::scene::{Scene, who};
 use super::*;
 use crate::wire::http::HttpError;
 
@@ -38,7 +38,7 @@ fn a_code_is_shown_and_looked_for_every_five_seconds_through_all_that_passes() {
     let scene = Scene::new("fork");
     scene.http.json(START, 200, FORK);
     scene.http.json(POLL, 422, r#"{"Code":2011,"Error":"not yet"}"#);
-    scene.http.turn(POLL, super::super::tests::Turn::Fail(HttpError::TimedOut));
+    scene.http.turn(POLL, super::super::scene::Turn::Fail(HttpError::TimedOut));
     scene.http.page(POLL, 500, &[]);
     scene.http.json(POLL, 200, TOKENS);
     let mut person = Patient(100, String::new());

@@ -1,4 +1,4 @@
-use super::super::tests::{Scene, who};
+use super::super::scene::{Scene, who};
 use super::super::vectors::{SECOND_EPHEMERAL, SECOND_MESSAGE};
 use super::*;
 

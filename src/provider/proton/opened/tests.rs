@@ -1,4 +1,4 @@
-use super::super::tests::Scene;
+use super::super::scene::Scene;
 use super::*;
 use crate::config::secret::{PublicKey, SecretKey};
 use crate::config::wgconf;

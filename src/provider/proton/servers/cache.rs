@@ -114,7 +114,7 @@ impl ServerList {
             }
         }
         r.end()?;
-        list.finish();
+        list.shrink();
         let whole = version == Some(f64::from(VERSION)) && list.holds_together();
         Ok(whole.then_some((list, stamp)))
     }

@@ -37,7 +37,8 @@ impl ServerList {
         let mut list = ServerList::empty();
         let mut index = (Index::new(), Index::new());
         each_logical(source, |r| list.read_logical(r, &mut index))?;
-        list.finish();
+        list.sort();
+        list.shrink();
         Ok(list)
     }
 

@@ -1,4 +1,4 @@
-use super::super::tests::{NOW, Scene, Turn, session, who};
+use super::super::scene::{NOW, Scene, Turn, session, who};
 use super::*;
 use crate::wire::http::HttpError;
 
