@@ -39,28 +39,11 @@ setup: ## install from Debian what the other targets need; nothing when all of i
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing </dev/null; \
 	fi
 
-check: setup rules ## format, lints, import rules, every test but the lab's
+check: setup ## format, lints, import rules, every test but the lab's
+	tests/rules.sh
 	$(CARGO) fmt --check
 	$(CARGO) clippy -q --all-targets -- -D warnings
 	$(CARGO) test -q
-
-# The layout's import rules: codecs know no machine, decisions know no kernel. And no file outgrows a reader.
-DECIDERS := src/select src/tunnel src/firewall src/dns src/qbittorrent* src/daemon
-rules:
-	@bad=0; \
-	for f in $$(find src/wire -name '*.rs'); do \
-		if tr '\n' ' ' <$$f | grep -oE 'crate::(\{[^;]*;|[a-z_]+)' | grep -qvE '^crate::(time|address|wire)$$'; then \
-			echo "rules: $$f: wire imports only std, time and address"; bad=1; fi; \
-		if grep -nE '^\s*(pub )?use ' $$f | grep -vE 'use (std|core|crate|super|self)\b' | grep -q .; then \
-			echo "rules: $$f: wire uses no other crate"; bad=1; fi; \
-	done; \
-	for f in $$(find $(DECIDERS) -name '*.rs' ! -path 'src/daemon/run*' 2>/dev/null); do \
-		if tr '\n' ' ' <$$f | grep -qE 'crate::(\{[^;]*[{, ])?sys\b'; then \
-			echo "rules: $$f: decides, so it never imports sys"; bad=1; fi; \
-	done; \
-	if grep -rln 'unsafe \(fn\|impl\|{\)' src --include='*.rs' | grep -v '^src/sys/'; then echo "rules: unsafe lives in sys"; bad=1; fi; \
-	find src -name '*.rs' ! -path '*/tests*' | xargs wc -l | awk '$$2 != "total" && $$1 > 400 { print "rules: " $$2 ": " $$1 " lines, 400 are allowed"; n = 1 } END { exit n }' || bad=1; \
-	exit $$bad
 
 $(AMD64): $(SOURCES)
 	$(CARGO) build --release --locked
@@ -95,5 +78,5 @@ bench: amd64 aarch64 ## figures, beside what people use today, in the same boot
 clean: ## what was built; the guests' disks too
 	rm -rf target .lab
 
-.PHONY: help setup check rules amd64 aarch64 cross lab test demo bench clean
+.PHONY: help setup check amd64 aarch64 cross lab test demo bench clean
 .DEFAULT_GOAL := help

@@ -48,6 +48,23 @@ same() {
     fi
 }
 
+# again: ends this boot in the init's own way; the scenario is run once more in the next, with BOOT one higher.
+again() {
+    note "reboot"
+    sync
+    case $(readlink /proc/1/exe) in
+    */systemd) systemctl reboot ;;
+    */init) init 6 ;;
+    *) busybox reboot -f ;;
+    esac
+    sleep 60
+}
+# cut_off: the power goes, without warning; then the same.
+cut_off() {
+    note "the power goes"
+    echo b >/proc/sysrq-trigger
+    sleep 60
+}
 finish() { touch /run/lab/finished; }
 
 # fails COMMAND...: for checks that something does not happen.

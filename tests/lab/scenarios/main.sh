@@ -63,7 +63,7 @@ same "port file" '644 root:root' "$(mode /run/pvpn/forwarded_port)"
 same "/run/pvpn" '755 root:root' "$(mode /run/pvpn)"
 same "/var/lib/pvpn" '700 root:root' "$(mode /var/lib/pvpn)"
 same "the private key stands in the configuration's files and nowhere else" 3 \
-    "$(grep -rlF "$(cat "$RUN"/keys/pi)" /run/pvpn /var/lib/pvpn "$CONFIG" "$RUN"/connect.out | grep -c wireguard/)"
+    "$(grep -rlF "$(cat /lab/keys/pi)" /run/pvpn /var/lib/pvpn "$CONFIG" "$RUN"/connect.out | grep -c wireguard/)"
 
 keys=$(wg show wgpnl latest-handshakes)
 pid=$(supervisor)
