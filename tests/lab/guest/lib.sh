@@ -15,6 +15,8 @@ export INET DIRECT EXIT1 EXIT2 EXIT3 CONFIG
 
 # -- lines for the host
 
+exec 9>&1 # past `check`, which keeps what its command prints
+
 say() { printf '%s\n' "$*"; }
 note() { printf '# %s\n' "$*"; }
 ok() { say "ok $SCENARIO: $*"; }
@@ -228,8 +230,8 @@ connect() {
     begun=$(uptime_ms)
     timeout 90 pvpn connect --provider file "$@" >"$RUN/connect.out" 2>&1 </dev/null
     code=$?
-    note "connect $*: exit $code after $(($(uptime_ms) - begun)) ms"
-    sed 's/^/#   /' "$RUN/connect.out"
+    note "connect $*: exit $code after $(($(uptime_ms) - begun)) ms" >&9
+    sed 's/^/#   /' "$RUN/connect.out" >&9
     return $code
 }
 # exits CODE COMMAND...
