@@ -13,6 +13,8 @@ mod random;
 mod rival;
 #[path = "sim/torrent.rs"]
 mod torrent;
+#[path = "sim/unruly.rs"]
+mod unruly;
 #[path = "sim/world.rs"]
 mod world;
 

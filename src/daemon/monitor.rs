@@ -225,6 +225,7 @@ impl Monitor {
             State::Deciding { due_at, .. } if due_at <= now => {
                 debug!("monitor: the device can't be read: no verdict");
                 self.state = State::Resting;
+                self.handle_wake(now); // a check may have waited for this
             }
             State::Shaking(shake) if shake.due_at <= now => {
                 self.state = State::Shaking(Shake { due_at: now + secs(1), ..shake });

@@ -100,7 +100,8 @@ pub enum Input {
     Settings(Settings),
     /// Somebody wants to see it as it is: read everything soon.
     Refresh,
-    /// The person disconnects: give it its port back.
+    /// The person disconnects: give it its port back, at once or not at all: without `poll_timeout` it is over, and
+    /// [`View::restored`] says how it ended.
     Restore,
     Wake,
 }
@@ -284,9 +285,16 @@ impl Sync {
         if self.settings.enable && self.goal != Goal::Nothing && self.view.state == SyncState::Synced {
             self.view.state = SyncState::Pending;
         }
-        // A refusal stands whatever is wanted: asking more often would end in a ban.
-        if !matches!(self.activity, Activity::Refused { .. }) || self.goal == Goal::Nothing {
-            self.begin(now, "what it should have changed");
+        let untouched = self.memory.earlier.is_none();
+        match (&self.goal, &self.activity) {
+            (Goal::Restore, _) if untouched => {
+                self.view.restored = true;
+                self.activity = Activity::Idle;
+            }
+            // A refusal stands whatever is wanted: asking more often would end in a ban.
+            (Goal::Restore, Activity::Refused { .. }) => self.activity = Activity::Idle,
+            (Goal::Tunnel(_), Activity::Refused { .. }) => {}
+            _ => self.begin(now, "what it should have changed"),
         }
     }
 

@@ -178,7 +178,10 @@ impl Sync {
         let knock = state == SyncState::Unreachable;
         self.view.state = state;
         self.view.text = Some(text);
-        self.activity = Activity::Waiting { retry_at: now + pause, knock };
+        self.activity = match self.goal {
+            Goal::Restore => Activity::Idle, // somebody waits for the disconnect: one try is all there is
+            Goal::Nothing | Goal::Tunnel(_) => Activity::Waiting { retry_at: now + pause, knock },
+        };
     }
 
     fn refuse(&mut self, now: Instant, pause: Option<Duration>, text: &str) {
@@ -188,7 +191,12 @@ impl Sync {
         self.view.state = SyncState::Refused;
         self.view.text = Some(text.to_owned());
         let retry_at = pause.map(|p| now + p);
-        self.activity = Activity::Refused { retry_at, look_at: now + LOOK_INTERVAL, was_down: false };
+        self.activity = match self.goal {
+            Goal::Restore => Activity::Idle,
+            Goal::Nothing | Goal::Tunnel(_) => {
+                Activity::Refused { retry_at, look_at: now + LOOK_INTERVAL, was_down: false }
+            }
+        };
     }
 
     pub(super) fn handle_failure(&mut self, now: Instant, error: &HttpError) {

@@ -13,6 +13,8 @@ const REBIND_INTERVAL: Duration = secs(300);
 impl Sync {
     pub(super) fn look(&mut self, now: Instant, socket: Socket) {
         let at = match (socket, &self.goal) {
+            // Another machine's sockets can't be seen.
+            (Socket::Peers, _) if self.ui.local_socket().is_none() => None,
             (Socket::Peers, Goal::Tunnel(desired)) => {
                 let port = desired.port.or(self.view.listen_port);
                 port.map(|port| (desired.address, port))

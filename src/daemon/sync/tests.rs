@@ -222,6 +222,30 @@ fn disconnecting_gives_the_port_back_and_leaves_the_binding() {
 }
 
 #[test]
+fn a_disconnect_waits_for_nobody() {
+    let mut w = World::new(Qb::v4());
+    w.input(Input::Restore);
+    assert_eq!((w.sync.view().restored, w.sync.poll_timeout(), w.qb.log.len()), (true, None, 0));
+    let mut w = World::new(Qb::v4());
+    w.desire(desired(40123));
+    w.qb.alive = false;
+    w.input(Input::Restore);
+    assert_eq!((w.sync.view().restored, w.sync.poll_timeout()), (false, None));
+    let mut w = World::new(Qb { password: Some("other"), ..Qb::v4() });
+    w.desire(desired(40123));
+    w.input(Input::Restore);
+    assert_eq!((w.sync.poll_timeout(), w.qb.failed_logins), (None, 1));
+}
+
+#[test]
+fn a_qbittorrent_on_another_machine_is_judged_by_its_preferences() {
+    let mut w = World::with(Qb::v4(), Settings { url: "http://192.168.1.9:8080".to_owned(), ..settings() });
+    w.desire(desired(40123));
+    w.run_for(secs(100));
+    assert_eq!((w.state(), w.sync.view().listening, w.looks), (Synced, None, 0));
+}
+
+#[test]
 fn with_unbind_the_earlier_binding_comes_back() {
     let mut w = World::with(Qb::v4(), Settings { unbind: true, ..settings() });
     w.desire(desired(40123));
