@@ -61,6 +61,10 @@ aarch64: setup ; @$(MAKE) --no-print-directory $(AARCH64) && ls -l $(AARCH64) ##
 cross: ## the Raspberry Pi's, by `cross` and Docker
 	CROSS_CONFIG=cross/Cross.toml cross build --release --locked --target aarch64-unknown-linux-gnu
 
+deb: amd64 aarch64 ## Debian packages for arm64 and amd64: target/deb
+	@pkg/deb/build $(AARCH64)
+	@pkg/deb/build $(AMD64)
+
 lab: amd64 aarch64 ## every scenario in the emulated machines
 	$(SUDO) tests/lab/run all
 
@@ -78,5 +82,5 @@ bench: amd64 aarch64 ## figures, beside what people use today, in the same boot
 clean: ## what was built; the guests' disks too
 	rm -rf target .lab
 
-.PHONY: help setup check amd64 aarch64 cross lab test demo bench clean
+.PHONY: help setup check amd64 aarch64 cross deb lab test demo bench clean
 .DEFAULT_GOAL := help

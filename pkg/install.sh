@@ -173,6 +173,7 @@ install_program
 install_neighbours
 install_services
 if [ "${CONFIG_DIR-make}" = make ]; then
+    mkdir -p "$DESTDIR$home"
     (umask 077 && mkdir -p "$DESTDIR$home/.pvpn-cli/pvpn")
     chmod 0700 "$DESTDIR$home/.pvpn-cli" "$DESTDIR$home/.pvpn-cli/pvpn"
 fi
