@@ -2,8 +2,9 @@
 With `since-tunnel` the packets before the first WireGuard one are left out.
 
 A packet may leave when it is WireGuard to a known endpoint, or what the contract lets out of a closed machine: ARP,
-DHCP, neighbour and router discovery, mDNS, and the LAN but for its ports 53 and 853. WireGuard means the datagram's
-own bytes too, not only where it goes: plain text to the endpoint's port is a leak.
+DHCP, neighbour and router discovery, mDNS, the LAN but for its ports 53 and 853, and pvpn's own echo requests to the
+servers it chooses from. WireGuard means the datagram's own bytes too, not only where it goes: plain text to the
+endpoint's port is a leak. And an echo request that carries noise.py's word is somebody else's.
 
 Prints one line of counts, and what leaked by kind with the first packet of each.
 """
@@ -13,6 +14,7 @@ import struct
 import sys
 
 ENDPOINTS = {(ipaddress.ip_address(f"203.0.113.{n}"), 51820) for n in (11, 12, 13)}
+SERVERS = {address for address, _ in ENDPOINTS}
 LAN = ipaddress.ip_network("192.168.1.0/24")
 MDNS = {ipaddress.ip_address("224.0.0.251"), ipaddress.ip_address("ff02::fb")}
 DISCOVERY = {133, 134, 135, 136, 137}  # ICMPv6: router and neighbour discovery, RFC 4861
@@ -82,6 +84,8 @@ def judge(frame):
         return f"ICMPv6 type {rest[0]} to {target}", rest[0] in DISCOVERY
     if target in LAN:
         return "LAN", True
+    if protocol == 1 and rest[0] == 8 and target in SERVERS and b"lab leak" not in rest:
+        return "probe", True
     return f"ICMP to {target}" if protocol == 1 else f"protocol {protocol} to {target}", False
 
 

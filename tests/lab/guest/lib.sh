@@ -190,14 +190,17 @@ listens() { ss -Hltn "src $1:$2" | grep -q .; }
 # -- pvpn
 
 # configure: the contract's directory with the three servers and a configuration for the lab's LAN. Further lines come
-# from standard input, so that a scenario can set keys of its own.
+# from standard input, so that a scenario can set keys of its own. `configure alone` leaves qBittorrent out.
 configure() {
+    local enable=true
+    [ "${1:-}" != alone ] || enable=false
     rm -rf "$CONFIG"
     mkdir -p "$CONFIG/wireguard"
     chmod -R 0700 /root/.pvpn-cli
     cp $RUN/wireguard/*.conf "$CONFIG/wireguard/"
     {
-        printf '[vpn]\nprovider = file\n[network]\nlan = 192.168.1.0/24\n[qbittorrent]\nenable = true\nurl = http://127.0.0.1:8080\n'
+        printf '[vpn]\nprovider = file\n[network]\nlan = 192.168.1.0/24\n'
+        printf '[qbittorrent]\nenable = %s\nurl = http://127.0.0.1:8080\n' $enable
         cat
     } >"$CONFIG/config.ini"
     chmod 0600 "$CONFIG"/config.ini "$CONFIG"/wireguard/*
@@ -211,6 +214,9 @@ json() {
 status() { timeout 5 pvpn status --json; }
 status_of() { status | jq -r "$1"; }
 status_is() { [ "$(status_of "$1")" = "$2" ]; }
+# server_ns: the namespace of the server that the tunnel leads to; exit_of NS: the address it leaves by.
+server_ns() { status_of .server.endpoint | sed 's/.*\.1\([123]\):.*/vpn\1/'; }
+exit_of() { echo "11.22.33.1${1#vpn}"; }
 supervisor() { pgrep -x pvpn | head -n 1; }
 supervisor_lives() { pgrep -x pvpn >/dev/null; }
 port_file() { cat /run/pvpn/forwarded_port; }

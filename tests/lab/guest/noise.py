@@ -93,6 +93,7 @@ def ways(root):
     for endpoint in ENDPOINTS:
         yield lambda: send(v4, endpoint, 51820, b"lab plain text to the endpoint")
         yield lambda: connect(v4, endpoint, 51820)
+        yield lambda: ping(v4, endpoint)
     if root:
         yield raw
         yield packet

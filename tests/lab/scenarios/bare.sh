@@ -9,7 +9,7 @@ mkdir -p "$RUN"/wireguard
 key=$(wg genkey)
 printf '[Interface]\nPrivateKey = %s\nAddress = 10.2.0.2/32\n\n[Peer]\nPublicKey = %s\nAllowedIPs = 0.0.0.0/0\nEndpoint = 203.0.113.11:51820\n' \
     "$key" "$(wg genkey | wg pubkey)" >"$RUN"/wireguard/nl-1.conf
-configure </dev/null
+configure alone </dev/null
 snapshot before
 check "connect without WireGuard in the kernel exits 1" exits 1 connect
 same "it says so in one line" 1 "$(grep -c . "$RUN"/connect.out)"

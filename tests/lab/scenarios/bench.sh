@@ -21,11 +21,10 @@ row() {
     printf '%-34s %10s ms %10s ms   %6s   %s\n' "$1" "$ours" "$theirs" "$(awk -v a="$ours" -v b="$theirs" 'BEGIN { printf "%.2f", a / b }')" "$4"
 }
 
-configure <<'CONF'
+configure alone <<'CONF'
 [port_forwarding]
 enable = false
 CONF
-sed -i 's/^enable = true/enable = false/' "$CONFIG/config.ini"
 grep -v '^DNS' "$RUN/wireguard/nl-12.conf" >"$RUN/wgbase.conf"
 quick() { wg-quick "$1" "$RUN/wgbase.conf"; }
 

@@ -7,8 +7,8 @@
 . /lab/guest/lib.sh
 
 if [ "$BOOT" = 1 ]; then
-    configure </dev/null
-    check "connect" connect --cc NL --ks false
+    configure alone </dev/null
+    check "connect" connect --server 'NL#12' --ks false
     same "the resolver file is pvpn's" 'nameserver 10.2.0.1' "$(grep nameserver /etc/resolv.conf)"
     sync # the case to show is the one in which the disk has it
     cut_off

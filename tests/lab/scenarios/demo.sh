@@ -16,7 +16,7 @@ echo "the internet host sees $(world), the house's own address"
 
 title "Connect, kill switch closed"
 capture demo
-run pvpn connect --provider file --cc NL --ks true
+run pvpn connect --provider file --server 'NL#12' --ks true
 echo "the internet host sees $(world), the VPN server's"
 run pvpn status
 
@@ -41,7 +41,7 @@ typed "kill -9 $(supervisor)"
 kill -9 "$(supervisor)"
 sleep 1
 echo "the internet host sees $(world): tunnel and kill switch stand"
-run pvpn connect --provider file --cc NL
+run pvpn connect --provider file --server 'NL#12'
 check "adopted, port $port" test "$(port_file)" = "$port"
 
 title "What left the Pi since the tunnel came up, counted on the ISP's side"

@@ -6,7 +6,7 @@
 # same tunnel with the kill switch's rules taken away, and with it never closed.
 . /lab/guest/lib.sh
 
-configure </dev/null
+configure alone </dev/null
 snapshot before
 check "the noise makers run" noise on
 check "killswitch on exits 0" timeout 30 pvpn killswitch on --yes
@@ -15,7 +15,7 @@ capture closed
 check "closed: the internet host cannot be reached" fails world 3
 check "closed: the LAN can" ping -c 1 -W 3 192.168.1.20
 check "status says blocked (exit 5)" exits 5 timeout 5 pvpn status --check
-check "connect" connect --cc NL --ks true
+check "connect" connect --server 'NL#12' --ks true
 same "through server 1" "$EXIT1" "$(world)"
 check "switch to another country" connect --cc CH
 same "through server 2" "$EXIT2" "$(world)"
@@ -28,11 +28,11 @@ kill -9 "$(supervisor)"
 sleep 1
 check "a dead supervisor is status exit 4" exits 4 timeout 5 pvpn status --check
 same "the tunnel still works" "$EXIT1" "$(world)"
-check "connect adopts" connect --cc NL
+check "connect adopts" connect --server 'NL#12'
 check "disconnect leaves the kill switch closed" timeout 30 pvpn disconnect
 check "blocked: the internet host cannot be reached" fails world 3
 check "status says blocked (exit 5), again" exits 5 timeout 5 pvpn status --check
-check "reconnect" connect --cc NL
+check "reconnect" connect --server 'NL#12'
 same "through server 1, after all" "$EXIT1" "$(world)"
 captured closed
 check "on the ISP's side: nothing but WireGuard and the allow list" leaks closed
@@ -40,7 +40,7 @@ leaks closed | sed 's/^/# /'
 
 # Control: whoever counts must be able to count.
 kill -STOP "$(supervisor)"
-nft list tables | grep pvpn | while read -r _ family table; do nft flush table "$family" "$table"; done
+nft list tables | grep pvpn | while read -r _ family table; do nft delete table "$family" "$table"; done
 capture flushed
 sleep 3
 captured flushed
@@ -48,7 +48,7 @@ check "control: with the rules taken away, packets get out" fails leaks flushed
 kill -CONT "$(supervisor)"
 check "disconnect --ks false" timeout 30 pvpn disconnect --ks false
 
-check "connect with the kill switch open" connect --cc NL --ks false
+check "connect with the kill switch open" connect --server 'NL#12' --ks false
 capture open
 sleep 3
 captured open
@@ -58,7 +58,7 @@ check "disconnect" timeout 30 pvpn disconnect
 
 # From open to closed in one connect: closed before the tunnel is up.
 capture closing
-check "connect closes" connect --cc NL --ks true
+check "connect closes" connect --server 'NL#12' --ks true
 captured closing
 check "on the ISP's side, since the tunnel's first packet: nothing else" leaks closing since-tunnel
 check "disconnect --ks false, again" timeout 30 pvpn disconnect --ks false

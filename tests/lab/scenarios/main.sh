@@ -15,7 +15,7 @@ snapshot before
 check "status says disconnected before (exit 3)" exits 3 timeout 5 pvpn status --check
 
 capture main
-check "connect exits 0" connect --cc NL --ks true
+check "connect exits 0" connect --server 'NL#12' --ks true
 same "the internet host sees the VPN server's address" "$EXIT1" "$(world)"
 same "names are resolved inside the tunnel" 10.2.0.1 "$(resolver)"
 check "strict reverse-path filtering is still on" grep -qx 1 /proc/sys/net/ipv4/conf/all/rp_filter
@@ -67,7 +67,7 @@ same "the private key stands in the configuration's files and nowhere else" 3 \
 
 keys=$(wg show wgpnl latest-handshakes)
 pid=$(supervisor)
-check "a second connect finds it connected" connect --cc NL
+check "a second connect finds it connected" connect --server 'NL#12'
 same "by the same supervisor" "$pid" "$(supervisor)"
 same "and the same handshake" "$keys" "$(wg show wgpnl latest-handshakes)"
 check "IPv6, which this tunnel does not carry, is answered at once (curl: 7, not 28)" exits 7 ipv6
