@@ -10,8 +10,10 @@ use super::{Action, Daemon, Ending, LeaseEvent, Look};
 use super::{publish, sync};
 use crate::error::{Error, Exit};
 use crate::firewall::{TUNNEL_MARK, TunnelPolicy};
+use crate::provider::pia::forward::Gateway;
 use crate::provider::{Country, PortHold, Server};
 use crate::time::{Instant, UnixTime, secs};
+use crate::wire::http::Route;
 use std::net::{IpAddr, SocketAddr};
 
 /// An adopted tunnel's handshake is not taken to be older than this, whatever a clock that was set since says; chosen:
@@ -280,7 +282,7 @@ impl Daemon {
         let (gateway, source) = up.gateway(self.config.port_forwarding.gateway);
         let open_port = self.up.as_ref().and_then(|old| old.open_port);
         self.actions.push_back(Action::OpenSockets { interface: up.interface.clone(), source, gateway });
-        self.holder = self.holder_of(now, &up.ready.connection.port, carried);
+        self.holder = self.holder_of(now, &up, carried);
         self.up = Some(Up { open_port, ..up });
         self.refresh_policy();
         self.actions.push_back(Action::ForgetFlows);
@@ -299,11 +301,11 @@ impl Daemon {
         self.sync.handle(now, sync::Input::Desired(Some(desired)));
     }
 
-    fn holder_of(&self, now: Instant, hold: &PortHold, carried: Option<(u16, Instant)>) -> Holder {
+    fn holder_of(&self, now: Instant, up: &Up, carried: Option<(u16, Instant)>) -> Holder {
         if !self.config.port_forwarding.enable {
             return Holder::Off;
         }
-        match hold {
+        match &up.ready.connection.port {
             PortHold::Unavailable(why) => Holder::Unavailable(why.clone()),
             PortHold::NatPmp { gateway } => {
                 let settings = natpmp::Settings {
@@ -313,7 +315,16 @@ impl Daemon {
                 };
                 Holder::NatPmp(Box::new(natpmp::NatPmp::new(settings, now, carried)))
             }
-            PortHold::Pia { .. } => Holder::Unavailable("not known how to hold PIA's port".to_owned()),
+            PortHold::Pia { server_vip, cn } => {
+                let (_, Some(source)) = up.gateway(None) else {
+                    return Holder::Unavailable(
+                        "the tunnel has no address to ask for a port from".to_owned(),
+                    );
+                };
+                let route = Route::Tunnel { interface: up.interface.clone(), source };
+                let gateway = Gateway { server_vip: *server_vip, cn: cn.clone(), route };
+                Holder::Pia(Box::new(lease::pia::Pia::new(gateway, carried)))
+            }
         }
     }
 
@@ -366,7 +377,7 @@ impl Daemon {
         self.publisher = publish::Publisher::new(record.port);
         let (gateway, source) = up.gateway(self.config.port_forwarding.gateway);
         self.actions.push_back(Action::OpenSockets { interface: up.interface.clone(), source, gateway });
-        self.holder = self.holder_of(now, &up.ready.connection.port, record.port.map(|p| (p, now)));
+        self.holder = self.holder_of(now, &up, record.port.map(|p| (p, now)));
         self.up = Some(up);
         self.desire(now);
         self.sync.handle(now, sync::Input::Healthy(true));
@@ -397,6 +408,11 @@ impl Daemon {
             LeaseEvent::Datagram { from, bytes } => self.hear(now, from, &bytes),
             LeaseEvent::SocketFailed(why) => self.holder.handle(now, lease::Input::SocketFailed(&why)),
             LeaseEvent::Log(text) => self.holder.handle(now, lease::Input::Log(&text)),
+            LeaseEvent::Reply { id, reply } => {
+                self.holder.handle(now, lease::Input::Reply { id, wall: self.wall, reply });
+            }
+            LeaseEvent::Grant(kept) => self.holder.handle(now, lease::Input::Grant(kept)),
+            LeaseEvent::Token(result) => self.holder.handle(now, lease::Input::Token(result)),
         }
     }
 

@@ -7,12 +7,17 @@
 //! so that callers need not tell the cases apart.
 
 pub mod natpmp;
+pub mod pia;
 
 pub use crate::status::PortState;
 
+use crate::config::secret::Secret;
+use crate::error::Error;
+use crate::provider::pia::forward::Grant;
 use crate::time::{Instant, UnixTime};
 use crate::wire::http::{HttpError, Reply, Request};
 use natpmp::NatPmp;
+use pia::Pia;
 use std::net::{IpAddr, SocketAddr};
 
 /// What is known about the port, for `status`, the publisher and the verdicts.
@@ -43,8 +48,14 @@ pub enum Action {
     SendDatagram(Vec<u8>),
     /// Read the end of the file `[port_forwarding] log_fallback`; answer with [`Input::Log`].
     ReadLog,
-    /// Send this; answer with [`Input::Reply`].
-    Send(Request),
+    /// Send this, trusting PIA's authority; answer with [`Input::Reply`] of the same id.
+    Send { id: u64, request: Request },
+    /// Read the signed port that is on disk; answer with [`Input::Grant`].
+    ReadGrant,
+    /// Keep it there, or forget what is.
+    KeepGrant(Option<Grant>),
+    /// Find a token, another than the one a gateway refused; answer with [`Input::Token`].
+    Token { refused: Option<Secret> },
 }
 
 /// What happened.
@@ -61,7 +72,11 @@ pub enum Input<'a> {
     /// The end of the log file; an unreadable one is empty.
     Log(&'a str),
     /// The answer to [`Action::Send`].
-    Reply { wall: UnixTime, reply: Result<Reply, HttpError> },
+    Reply { id: u64, wall: UnixTime, reply: Result<Reply, HttpError> },
+    /// The answer to [`Action::ReadGrant`].
+    Grant(Option<Grant>),
+    /// The answer to [`Action::Token`].
+    Token(Result<Secret, Error>),
 }
 
 /// How the port of this connection is held.
@@ -72,6 +87,7 @@ pub enum Holder {
     /// The server forwards none, for this reason.
     Unavailable(String),
     NatPmp(Box<NatPmp>),
+    Pia(Box<Pia>),
 }
 
 impl Holder {
@@ -79,6 +95,7 @@ impl Holder {
         match self {
             Holder::Off | Holder::Unavailable(_) => {}
             Holder::NatPmp(h) => h.handle(now, input),
+            Holder::Pia(h) => h.handle(now, input),
         }
     }
 
@@ -86,6 +103,7 @@ impl Holder {
         match self {
             Holder::Off | Holder::Unavailable(_) => None,
             Holder::NatPmp(h) => h.poll_action(),
+            Holder::Pia(h) => h.poll_action(),
         }
     }
 
@@ -93,6 +111,7 @@ impl Holder {
         match self {
             Holder::Off | Holder::Unavailable(_) => None,
             Holder::NatPmp(h) => h.poll_timeout(),
+            Holder::Pia(h) => h.poll_timeout(),
         }
     }
 
@@ -101,6 +120,7 @@ impl Holder {
             Holder::Off => View::empty(PortState::Off, None),
             Holder::Unavailable(why) => View::empty(PortState::Unavailable, Some(why.clone())),
             Holder::NatPmp(h) => h.view(now),
+            Holder::Pia(h) => h.view(now),
         }
     }
 }

@@ -21,9 +21,11 @@ pub mod wish;
 use crate::address::IpNet;
 use crate::change::state::KillSwitch;
 use crate::config::Config;
+use crate::config::secret::Secret;
 use crate::error::{Error, Exit};
 use crate::firewall::Policy;
 use crate::provider::Server;
+use crate::provider::pia::forward::Grant;
 use crate::select::memory::Memory;
 use crate::time::{Duration, Instant, UnixTime, secs};
 use crate::wire::http::{HttpError, Reply};
@@ -97,9 +99,20 @@ pub enum Event {
 
 #[derive(Debug)]
 pub enum LeaseEvent {
-    Datagram { from: std::net::SocketAddr, bytes: Vec<u8> },
+    Datagram {
+        from: std::net::SocketAddr,
+        bytes: Vec<u8>,
+    },
     SocketFailed(String),
     Log(String),
+    /// A gateway's answer over HTTPS.
+    Reply {
+        id: u64,
+        reply: Result<Reply, HttpError>,
+    },
+    /// The signed port that was on disk.
+    Grant(Option<Grant>),
+    Token(Result<Secret, Error>),
 }
 
 /// What a look at the WireGuard device showed.

@@ -141,7 +141,7 @@ impl NatPmp {
                 self.socket_error = Some(why.to_owned());
             }
             Input::Log(text) => self.handle_log(now, text),
-            Input::Reply { .. } => {}
+            Input::Reply { .. } | Input::Grant(_) | Input::Token(_) => {}
         }
         self.log_change(now);
     }

@@ -1,22 +1,25 @@
 //! The blocking work of connecting, as jobs for a worker: choose a server, open a connection to it.
 
-use super::super::Event;
 use super::super::phase::{Choice, Ready};
 use super::super::wish::Wish;
+use super::super::{Event, LeaseEvent};
+use crate::config::secret::Secret;
 use crate::config::{Config, Fastest};
 use crate::error::{Error, Exit, Result};
 use crate::provider::file::FileProvider;
+use crate::provider::pia::{self, Pia};
 use crate::provider::proton::Proton;
 use crate::provider::{Endpoint, Provider, ProviderKind, Server};
 use crate::select::memory::Memory;
 use crate::select::probe::Plan;
 use crate::select::{self, Wanted};
 use crate::sys::files::Disk;
-use crate::sys::http::Client;
+use crate::sys::http::{Client, Http};
 use crate::sys::resolve::{self, Resolver};
 use crate::sys::socket::Egress;
 use crate::sys::{Clock, clock, measure};
 use crate::time::{Duration, secs};
+use crate::wire::http::{HttpError, Reply, Request};
 use std::net::SocketAddr;
 
 /// Bound of resolving one endpoint name.
@@ -50,7 +53,37 @@ pub fn with_provider<T>(
             let http = Client::new(resolve::outside_servers());
             ask(&mut Proton::new(config, &http, &Disk, &clock::System)?)
         }
-        ProviderKind::Pia => Err(Error::new(Exit::Usage, "this pvpn was built without PIA")),
+        ProviderKind::Pia => with_pia(config, |pia| ask(pia)),
+    }
+}
+
+/// Runs `ask` with the provider PIA over the real network and files.
+pub fn with_pia<T>(config: &Config, ask: impl FnOnce(&mut Pia<'_>) -> Result<T>) -> Result<T> {
+    let http = Client::new(resolve::outside_servers());
+    ask(&mut Pia::new(config, &http, &Disk, &clock::System)?)
+}
+
+/// Sends a request of the port's holder through the tunnel.
+pub fn ask_gateway(config: Config, id: u64, request: Request) -> impl FnOnce() -> Event + Send {
+    move || {
+        // An address inside the tunnel needs no resolver.
+        let sent = pia::trust::server_trust(&config.pia, &Disk).map_err(|e| HttpError::Tls(e.to_string()));
+        let reply = sent.and_then(|trust| {
+            let response = Client::new(Vec::new()).send(&Request { trust, ..request })?;
+            Reply::read(response).map_err(|e| HttpError::Protocol(e.to_string()))
+        });
+        Event::Lease(LeaseEvent::Reply { id, reply })
+    }
+}
+
+/// A token for the port's holder, another than the refused one.
+pub fn find_token(config: Config, refused: Option<Secret>) -> impl FnOnce() -> Event + Send {
+    move || {
+        let token = with_pia(&config, |pia| match &refused {
+            Some(refused) => pia.replace_token(refused),
+            None => pia.token(),
+        });
+        Event::Lease(LeaseEvent::Token(token))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The sockets inside the tunnel, and who is told the port.
 
 use super::super::{Event, LeaseEvent, lease, publish, sync};
-use super::Supervisor;
+use super::{Supervisor, jobs};
+use crate::provider::pia;
 use crate::sys::Machine;
 use crate::sys::files::Durable;
 use crate::sys::http::{Client, Http};
@@ -118,7 +119,26 @@ impl Supervisor {
                 let text = path.and_then(|p| crate::sys::files::tail(&p, LOG_TAIL).ok()).unwrap_or_default();
                 Some(Event::Lease(LeaseEvent::Log(text)))
             }
-            lease::Action::Send(_) => None,
+            lease::Action::Send { id, request } => {
+                let job = jobs::ask_gateway(self.daemon.config().clone(), id, request);
+                self.workers.start(Lane::Local, job);
+                None
+            }
+            lease::Action::ReadGrant => {
+                let kept = pia::kept_port(self.daemon.config(), self.sys.files());
+                Some(Event::Lease(LeaseEvent::Grant(kept)))
+            }
+            lease::Action::KeepGrant(grant) => {
+                if let Err(e) = pia::keep_port(self.daemon.config(), self.sys.files(), grant.as_ref()) {
+                    log::error!("lease: keep the port: {e}");
+                }
+                None
+            }
+            lease::Action::Token { refused } => {
+                let job = jobs::find_token(self.daemon.config().clone(), refused);
+                self.workers.start(Lane::Outside, job);
+                None
+            }
         }
     }
 

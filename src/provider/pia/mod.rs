@@ -18,14 +18,16 @@ pub mod trust;
 
 use crate::config::secret::Secret;
 use crate::config::{self, Config};
-use crate::error::{Error, Exit, Result};
+use crate::error::{Doing as _, Error, Exit, Result};
 use crate::provider::{Connection, Endpoint, PortHold, Provider, ProviderKind, Server};
 use crate::sys::Clock;
-use crate::sys::files::Files;
+use crate::sys::files::{Durable, Files};
 use crate::sys::http::Http;
 use crate::wire::http::{Reply, Request};
+use crate::wire::json::Value;
 use account::Site;
 use addkey::{Added, By, Failure};
+use forward::Grant;
 use std::net::{IpAddr, SocketAddr};
 use store::Store;
 use trust::Trusted;
@@ -56,21 +58,6 @@ impl<'a> Pia<'a> {
         })
     }
 
-    /// What the holder of the port left on disk; see [`forward::Grant`].
-    pub fn kept_port(&self) -> Option<forward::Grant> {
-        forward::Grant::read(&self.store.read_json(forward::FILE_NAME).ok()??)
-    }
-
-    /// Keeps the port for the connections to come.
-    pub fn keep_port(&self, grant: &forward::Grant) -> Result<()> {
-        self.store.write(forward::FILE_NAME, grant.emit().as_bytes())
-    }
-
-    /// Forgets it: the gateways refuse it.
-    pub fn forget_port(&self) -> Result<()> {
-        self.store.remove(forward::FILE_NAME)
-    }
-
     fn site(&self) -> Site<'a> {
         Site::new(self.http, &self.config.token_url, self.trusted.web.clone())
     }
@@ -89,6 +76,25 @@ impl<'a> Pia<'a> {
         let status = response.status;
         Reply::read(response).map_err(|e| Failure::Other { status, text: format!("read its answer: {e}") })
     }
+}
+
+/// The port that is on disk.
+pub fn kept_port(config: &Config, files: &dyn Files) -> Option<Grant> {
+    let path = config.dir.join(store::DIR_NAME).join(forward::FILE_NAME);
+    let text = zeroize::Zeroizing::new(files.read(&path, store::JSON_MOST).ok()?);
+    Grant::read(&Value::parse(text.as_slice()).ok()?)
+}
+
+/// Keeps a port on disk for the connections to come; `None` forgets the one there is.
+pub fn keep_port(config: &Config, files: &dyn Files, grant: Option<&Grant>) -> Result<()> {
+    let dir = config.dir.join(store::DIR_NAME);
+    let path = dir.join(forward::FILE_NAME);
+    let Some(grant) = grant else {
+        return files.remove(&path).doing(|| format!("remove {}", path.display()));
+    };
+    files.create_dir(&dir, 0o700).doing(|| format!("make {}", dir.display()))?;
+    let text = grant.emit();
+    files.replace(&path, text.as_bytes(), 0o600, Durable::Yes).doing(|| format!("write {}", path.display()))
 }
 
 struct Opened {

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Below the configuration directory (`product.md`, Files).
-const DIR_NAME: &str = "pia";
+pub(super) const DIR_NAME: &str = "pia";
 /// A file of a few hundred bytes; chosen.
-const JSON_MOST: usize = 64 << 10;
+pub(super) const JSON_MOST: usize = 64 << 10;
 /// How long another process may hold a lock: a login and a half.
 const LOCK_TIMEOUT: Duration = secs(20);
 const LOCK_INTERVAL: Duration = millis(50);
