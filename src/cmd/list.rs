@@ -12,6 +12,7 @@ use crate::sys::measure::measure_servers;
 use crate::sys::resolve::Resolver;
 use crate::sys::socket::Egress;
 use crate::time::Duration;
+use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
 
 /// How the rows are printed.
@@ -49,6 +50,9 @@ pub fn list(
         Some(Fastest::Api) => rows.sort_by(|(a, _), (b, _)| by_list(a, b)),
         None => (),
     }
+    let mut regions = HashSet::new();
+    // The servers of a PIA region are as good as each other: it is one row, with the first of them.
+    rows.retain(|(s, _)| s.region.as_ref().is_none_or(|region| regions.insert(region)));
     let rows: Vec<Row> = rows.into_iter().map(|(s, rtt)| Row::new(s, rtt)).collect();
     Ok(match shape {
         Shape::Table { width, paint } => table(&rows, width, paint),

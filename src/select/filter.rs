@@ -160,7 +160,8 @@ fn asked(filter: Filter, wanted: &Wanted) -> String {
 fn region_index(s: &Server, wanted: &Wanted) -> Option<usize> {
     let is_it = |r: &String| {
         let r = folded(r);
-        s.region.as_deref().is_some_and(|id| folded(id) == r) || folded(&s.name) == r
+        let names = [s.region.as_ref(), Some(&s.name), s.city.as_ref()];
+        names.into_iter().flatten().any(|name| folded(name) == r)
     };
     wanted.regions.iter().position(is_it)
 }

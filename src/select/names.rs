@@ -22,7 +22,10 @@ pub fn is_in_city(s: &Server, city: &str) -> bool {
     let wanted = folded(city);
     let is_wanted = |t: &str| folded(t) == wanted;
     let is_pia = s.provider == ProviderKind::Pia;
-    s.city.as_deref().is_some_and(is_wanted)
+    // PIA's places are regions, many named `DE Frankfurt`.
+    let after_country =
+        |place: &str| place.split_once(' ').is_some_and(|(cc, c)| cc.len() == 2 && is_wanted(c));
+    s.city.as_deref().is_some_and(|c| is_wanted(c) || is_pia && after_country(c))
         || is_pia && (is_wanted(&s.name) || s.region.as_deref().is_some_and(is_wanted))
 }
 

@@ -76,3 +76,26 @@ fn no_match_is_its_own_exit_code() {
     let error = list(&servers(), &filter, &config(), Shape::Tabs, &mut never).unwrap_err();
     assert_eq!(error.exit(), Exit::NoServer);
 }
+
+#[test]
+fn a_region_is_one_row_at_the_fastest_of_its_servers() {
+    let of_region = |region: &str, cn: &str| Server {
+        provider: ProviderKind::Pia,
+        id: format!("{region}/{cn}"),
+        region: Some(region.to_owned()),
+        host: Some(cn.to_owned()),
+        endpoint: Endpoint::Addr(format!("203.0.113.{}:1337", &cn[1..]).parse().unwrap()),
+        ..server(region, None)
+    };
+    let servers = [of_region("swiss", "s1"), of_region("nl_a", "s2"), of_region("swiss", "s3")];
+    let text = list(&servers, &cli::Filter::default(), &config(), Shape::Tabs, &mut never).unwrap();
+    assert_eq!(first_cells(&text), ["nl_a", "swiss"]);
+    let filter = cli::Filter { fastest: Some(Fastest::Ping), ..cli::Filter::default() };
+    let mut measure = |servers: &[&Server]| {
+        let rtt = |s: &&Server| if s.id == "swiss/s3" { millis(4) } else { millis(9) };
+        Ok(servers.iter().map(|s| Measured { sent: 3, received: 3, rtt: Some(rtt(s)) }).collect())
+    };
+    let text = list(&servers, &filter, &config(), Shape::Tabs, &mut measure).unwrap();
+    assert_eq!(first_cells(&text), ["swiss", "nl_a"]);
+    assert!(text.contains("203.0.113.3:1337"));
+}

@@ -182,6 +182,23 @@ fn regions_come_in_the_order_of_preference_by_id_or_name() {
 }
 
 #[test]
+fn a_region_is_found_by_its_name_for_people_and_by_the_city_in_it() {
+    let region = |id: &str, name: &str| {
+        server(id, |s| {
+            (s.provider, s.region, s.city) = (ProviderKind::Pia, Some(id.to_owned()), Some(name.to_owned()));
+        })
+    };
+    let list =
+        [region("de-frankfurt", "DE Frankfurt"), region("swiss", "Switzerland"), region("uk", "UK London")];
+    for (asked, found) in [("Switzerland", "swiss"), ("de frankfurt", "de-frankfurt"), ("UK London", "uk")] {
+        assert_eq!(names(&list, &Wanted { regions: vec![asked.into()], ..any() }), [found]);
+    }
+    for (asked, found) in [("London", "uk"), ("frankfurt", "de-frankfurt"), ("switzerland", "swiss")] {
+        assert_eq!(names(&list, &Wanted { city: Some(asked.into()), ..any() }), [found]);
+    }
+}
+
+#[test]
 fn the_sample_is_bounded_and_holds_the_best_of_each_city() {
     let list: Vec<Server> = (0..300)
         .map(|n| {
