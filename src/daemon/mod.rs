@@ -8,7 +8,6 @@ pub mod clients;
 mod connection;
 pub mod control;
 pub mod lease;
-mod lend;
 pub mod monitor;
 pub mod phase;
 mod policy;
@@ -222,7 +221,6 @@ pub struct Daemon {
     publisher: Publisher,
     sync: Sync,
     clients: Clients,
-    lent: lend::Lent,
     memory: Memory,
     reconnects: u32,
     state: crate::status::State,
@@ -262,7 +260,6 @@ impl Daemon {
             publisher: Publisher::new(None),
             sync,
             clients: Clients::default(),
-            lent: lend::Lent::default(),
             memory: Memory::default(),
             reconnects: 0,
             state: if killswitch {
@@ -301,10 +298,7 @@ impl Daemon {
         self.wall = wall;
         match event {
             Event::Client(id, ask) => self.handle_ask(now, id, ask),
-            Event::ClientGone(id) => {
-                self.clients.forget(id);
-                self.lent.give_back(id);
-            }
+            Event::ClientGone(id) => self.clients.forget(id),
             Event::Signal(Signal::Disconnect) => self.disconnect(now, None),
             Event::Signal(Signal::Leave) => self.leave(),
             Event::Config(config, qbittorrent) => self.handle_config(now, *config, *qbittorrent),
@@ -342,7 +336,6 @@ impl Daemon {
             (self.restoring_until(), "restore"),
             (self.up.as_ref().and_then(|up| up.monitor.poll_timeout()), "monitor"),
             (self.clients.poll_timeout(), "client"),
-            (self.lent.poll_timeout(), "loan"),
         ]
         .into_iter()
         .filter_map(|(at, why)| Some((at?, why)))
@@ -355,7 +348,6 @@ impl Daemon {
         self.publisher.handle(now, publish::Input::Wake);
         self.sync.handle(now, sync::Input::Wake);
         self.monitor(now, monitor::Input::Wake);
-        self.lent.wake(now);
     }
 
     /// Lets what one part decided reach the others, until nothing moves any more.
@@ -396,7 +388,6 @@ impl Daemon {
                 let text = self.snapshot(now).emit();
                 self.actions.push_back(Action::Tell(id, Tell::Status(text)));
             }
-            Ask::Lend(what) => self.lend(now, id, what),
             Ask::Cancel => {
                 if self.clients.is_connecting(id) {
                     self.phase.handle(now, phase::Input::Cancel);

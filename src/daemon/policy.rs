@@ -1,7 +1,6 @@
 //! Which policy the state of the supervisor asks for. Loaded whenever it differs from the one in force.
 
 use super::connection::Up;
-use super::control::Loan;
 use super::{Action, Daemon};
 use crate::address::IpNet;
 use crate::firewall::{self, DnsPolicy, Policy, TunnelPolicy};
@@ -38,8 +37,7 @@ impl Daemon {
     }
 
     fn tunnel_policy(&self, up: &Up) -> TunnelPolicy {
-        let open = !self.lent.has(Loan::Drop);
-        TunnelPolicy { open, forwarded_port: up.open_port, ..up.policy() }
+        TunnelPolicy { forwarded_port: up.open_port, ..up.policy() }
     }
 
     fn dns_policy(&self) -> DnsPolicy {
@@ -53,10 +51,9 @@ impl Daemon {
         }
     }
 
-    /// Whether pvpn's own sockets have something to do outside: while a server is being chosen and reached, or a command
-    /// asks the provider.
+    /// Whether pvpn's own sockets have something to do outside: while a server is being chosen and reached.
     fn needs_outside(&self) -> bool {
-        self.phase.is_running() || self.lent.has(Loan::Outside)
+        self.phase.is_running()
     }
 
     /// Asks for the policy of this state to be loaded, unless it was asked for last.

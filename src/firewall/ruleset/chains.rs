@@ -177,14 +177,11 @@ fn egress_rules(policy: &Policy, link: &str) -> Vec<Rule> {
         rules.extend(encrypted(tunnel));
         rules.extend(encrypted_fragments(tunnel));
     }
-    // What the frame says it is must be what the kernel took it for: the rules below trust the latter.
     let frames = Match::OutputIsEthernet;
     rules.push(accept("link", [frames.clone(), ether(true, &[ETHER_ARP, ETHER_EAPOL])]));
-    rules.push(drop("other frames", [frames.clone(), ether(false, &[ETHER_IPV4, ETHER_TAG, ETHER_IPV6])]));
-    for (ip, kind) in [(Ip::V4, ETHER_IPV4), (Ip::V6, ETHER_IPV6)] {
-        rules.push(drop("disguised", [frames.clone(), ether(true, &[kind]), Match::NotTakenFor(ip)]));
-        rules.push(drop("disguised", [Match::NotVersion(ip)]));
-    }
+    rules.push(drop("other frames", [frames, ether(false, &[ETHER_IPV4, ETHER_TAG, ETHER_IPV6])]));
+    // A sender says what a packet is to be taken for, and the rules below believe it.
+    rules.extend(Ip::BOTH.map(|ip| drop("disguised", [Match::NotVersion(ip)])));
     rules.extend(own_sockets(policy));
     rules.extend(link_rules());
     rules.extend(machine_names(policy));

@@ -46,7 +46,6 @@ impl Lowering {
                 let types = types.iter().map(|t| t.to_be_bytes().to_vec());
                 self.among(payload(Base::Link, 12, 2), *is, SetKind::EtherType, types);
             }
-            Match::NotTakenFor(ip) => self.differs(Expr::Meta(Meta::Protocol), ether_type(*ip).to_be_bytes()),
             Match::NotVersion(ip) => {
                 self.need_family(*ip);
                 self.out.extend([payload(Base::Network, 0, 1), Expr::Mask(vec![0xf0])]);
@@ -98,10 +97,6 @@ impl Lowering {
 
     fn equals(&mut self, load: Expr, value: impl Into<Vec<u8>>) {
         self.out.extend([load, Expr::Cmp { equal: true, value: value.into() }]);
-    }
-
-    fn differs(&mut self, load: Expr, value: impl Into<Vec<u8>>) {
-        self.out.extend([load, Expr::Cmp { equal: false, value: value.into() }]);
     }
 
     /// Whether what `load` loads is one of these, or none.

@@ -22,8 +22,6 @@ pub enum Match {
         is: bool,
         types: Vec<u16>,
     },
-    /// The kernel took the packet for something else than this family.
-    NotTakenFor(Ip),
     /// Taken for this family, but its first four bits say otherwise.
     NotVersion(Ip),
     Family(Ip),
@@ -126,7 +124,6 @@ impl Match {
                 let unequal = if *is { "" } else { "!= " };
                 write!(f, "ether type {unequal}{}", list(types.iter().map(|t| ether_name(*t))))
             }
-            Match::NotTakenFor(ip) => write!(f, "meta protocol != {}", ip.name()),
             Match::NotVersion(ip) => write!(f, "{0} version != {1}", ip.name(), version(*ip)),
             Match::Family(ip) if netdev => write!(f, "meta protocol {}", ip.name()),
             Match::Family(ip) => write!(f, "meta nfproto ipv{}", version(*ip)),
