@@ -151,6 +151,8 @@ pub struct Monitor {
     pub rtt_ms: Option<f64>,
     pub bad_checks: u32,
     pub reconnects: u32,
+    /// How often something that another program took away was put back.
+    pub repairs: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use super::phase::{self, Choice, Purpose, Ready};
 use super::record::Record;
 use super::wish::Wish;
 use super::{Action, Daemon, Ending, LeaseEvent, Look};
-use super::{publish, sync};
+use super::{publish, repair, sync};
 use crate::error::{Error, Exit};
 use crate::firewall::{TUNNEL_MARK, TunnelPolicy};
 use crate::provider::pia::forward::Gateway;
@@ -193,6 +193,7 @@ impl Daemon {
         }
         up.look = look.clone();
         up.looked_at = Some(now);
+        self.repair.handle(now, repair::Input::Received(look.rx_bytes));
         let sample = monitor::Sample {
             rx_bytes: look.rx_bytes,
             tx_bytes: look.tx_bytes,
@@ -239,6 +240,10 @@ impl Daemon {
     fn replace(&mut self, now: Instant, reason: &str) {
         if self.phase.is_running() || self.ending.is_some() {
             return;
+        }
+        if self.has_no_way() {
+            // No server is to blame: the way back brings another monitor.
+            return log::warn!("monitor: {reason}; there is no way out, so the server stays");
         }
         log::warn!("monitor: {reason}; taking another server");
         self.sync.handle(now, sync::Input::Healthy(false));
@@ -288,6 +293,7 @@ impl Daemon {
         self.actions.push_back(Action::ForgetFlows);
         self.desire(now);
         self.sync.handle(now, sync::Input::Healthy(true));
+        self.repair.handle(now, repair::Input::Changed(repair::Part::Network));
         self.write_record(now);
     }
 
@@ -381,6 +387,9 @@ impl Daemon {
         self.up = Some(up);
         self.desire(now);
         self.sync.handle(now, sync::Input::Healthy(true));
+        for part in [repair::Part::Network, repair::Part::Resolver] {
+            self.repair.handle(now, repair::Input::Changed(part));
+        }
     }
 
     fn finish(&mut self, now: Instant, result: Result<(), Error>) {

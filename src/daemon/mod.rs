@@ -13,6 +13,8 @@ pub mod phase;
 mod policy;
 pub mod publish;
 pub mod record;
+mod recovery;
+pub mod repair;
 pub mod run;
 mod snapshot;
 pub mod sync;
@@ -94,6 +96,12 @@ pub enum Event {
     /// Whether a socket listens where it was asked about; `None` where that cannot be seen.
     Listening(Option<bool>),
     TornDown(Result<(), Error>),
+    /// Something was changed, by us or by others.
+    Changed(repair::Part),
+    /// What was missing is put back, or why not.
+    Inspected(Box<repair::Found>),
+    /// The machine slept this long.
+    Resumed(Duration),
     Wake,
 }
 
@@ -189,6 +197,8 @@ pub enum Action {
     StateHook(&'static str),
     /// READY, for a service manager.
     Ready,
+    /// Look whether these are as they shall be, and put back what is missing: [`Event::Inspected`].
+    Inspect(Vec<repair::Part>),
     /// Undo everything but the rule set under a closed kill switch: [`Event::TornDown`].
     TearDown,
     Exit(Exit),
@@ -222,6 +232,9 @@ pub struct Daemon {
     sync: Sync,
     clients: Clients,
     memory: Memory,
+    repair: repair::Repair,
+    /// The way out as it was seen last; outer `None`: not looked yet.
+    way: Option<Option<repair::Way>>,
     reconnects: u32,
     state: crate::status::State,
     state_since: UnixTime,
@@ -261,6 +274,8 @@ impl Daemon {
             sync,
             clients: Clients::default(),
             memory: Memory::default(),
+            repair: repair::Repair::default(),
+            way: None,
             reconnects: 0,
             state: if killswitch {
                 crate::status::State::Blocked
@@ -317,6 +332,9 @@ impl Daemon {
             Event::QbittorrentReply { id, reply } => self.sync.handle(now, sync::Input::Reply { id, reply }),
             Event::Listening(seen) => self.sync.handle(now, sync::Input::Listening(seen)),
             Event::TornDown(result) => self.torn_down(result),
+            Event::Changed(part) => self.repair.handle(now, repair::Input::Changed(part)),
+            Event::Inspected(found) => self.handle_inspected(now, *found),
+            Event::Resumed(slept) => self.handle_resumed(now, slept),
             Event::Wake => self.wake(now),
         }
         self.settle(now);
@@ -336,6 +354,7 @@ impl Daemon {
             (self.restoring_until(), "restore"),
             (self.up.as_ref().and_then(|up| up.monitor.poll_timeout()), "monitor"),
             (self.clients.poll_timeout(), "client"),
+            (self.repair.poll_timeout(), "repair"),
         ]
         .into_iter()
         .filter_map(|(at, why)| Some((at?, why)))
@@ -348,6 +367,7 @@ impl Daemon {
         self.publisher.handle(now, publish::Input::Wake);
         self.sync.handle(now, sync::Input::Wake);
         self.monitor(now, monitor::Input::Wake);
+        self.repair.handle(now, repair::Input::Wake);
     }
 
     /// Lets what one part decided reach the others, until nothing moves any more.
@@ -362,6 +382,7 @@ impl Daemon {
         }
         self.publish(now);
         self.judge(now);
+        self.recover(now);
         while let Some(action) = self.sync.poll_action() {
             self.actions.push_back(Action::Sync(action));
         }

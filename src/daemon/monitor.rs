@@ -178,6 +178,11 @@ impl Monitor {
         }
     }
 
+    /// The server was given up: nothing more comes from here.
+    pub fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }

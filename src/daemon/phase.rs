@@ -79,6 +79,8 @@ pub enum Input {
     /// Routes, rules, resolver and policy are the other tunnel's.
     Committed(Result<(), Error>),
     Cancel,
+    /// The network came back: a pause is over.
+    Retry,
     Wake,
 }
 
@@ -190,6 +192,11 @@ impl Phase {
                 Some(Stage::Committing(server))
             }
             (stage @ Stage::Shaking { .. }, Input::Wake) => self.wait_for_handshake(now, &mut attempt, stage),
+            (Stage::Pausing { .. }, Input::Retry) => {
+                attempt.pause = PAUSE_FIRST;
+                self.actions.push_back(Action::Choose);
+                Some(Stage::Choosing)
+            }
             (Stage::Pausing { until }, Input::Wake) if now >= until => {
                 self.actions.push_back(Action::Choose);
                 Some(Stage::Choosing)

@@ -7,6 +7,7 @@ mod jobs;
 mod kernel;
 mod port;
 mod start;
+mod watch;
 
 use super::control::{Ask, Tell};
 use super::{Action, Daemon, Event, Signal, clients};
@@ -16,7 +17,7 @@ use crate::error::Exit;
 use crate::sys::child::Children;
 use crate::sys::control::{Heard, Server};
 use crate::sys::files::{Durable, Lock};
-use crate::sys::net::{Changed, Monitor};
+use crate::sys::net::Monitor;
 use crate::sys::notify::Notify;
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::signal::{self, Signals};
@@ -45,6 +46,7 @@ enum Source {
     Client(clients::ClientId),
     Route,
     Netfilter,
+    Files,
     NatPmp,
     Echo,
 }
@@ -64,7 +66,7 @@ pub struct Supervisor {
     poll: Poll,
     /// The device as it was before its peer was changed in place.
     previous: Option<crate::tunnel::device::Device>,
-    changed: Vec<Changed>,
+    watcher: watch::Watcher,
     snapshot: String,
     end: Option<Exit>,
     _lock: Lock,
@@ -115,6 +117,7 @@ impl Supervisor {
             fds.push((Source::Route, route, Interest::Read));
             fds.push((Source::Netfilter, netfilter, Interest::Read));
         }
+        fds.extend(self.watcher.files().map(|fd| (Source::Files, fd, Interest::Read)));
         fds.extend(self.sockets.natpmp().map(|fd| (Source::NatPmp, fd, Interest::Read)));
         fds.extend(self.sockets.echo().map(|fd| (Source::Echo, fd, Interest::Read)));
         let child_at = self.children.poll_timeout();
@@ -130,6 +133,7 @@ impl Supervisor {
         }
         let now = self.now();
         self.children.handle_timeout(now);
+        self.look_for_sleep();
         self.handle(Event::Wake);
         Ok(())
     }
@@ -145,6 +149,7 @@ impl Supervisor {
             Source::Listener => self.server.accept(),
             Source::Client(id) => self.read_client(id),
             Source::Route | Source::Netfilter => self.read_changes(),
+            Source::Files => self.read_files(),
             Source::NatPmp => {
                 for event in self.sockets.read_natpmp() {
                     self.handle(Event::Lease(event));
@@ -285,6 +290,7 @@ impl Supervisor {
             Action::Snapshot => self.write_snapshot(),
             Action::StateHook(word) => self.run_state_hook(word),
             Action::Ready => self.notify.ready(),
+            Action::Inspect(parts) => return Some(self.inspect(parts)),
             Action::TearDown => return Some(Event::TornDown(self.tear_down())),
             Action::Exit(exit) => {
                 self.write_snapshot();
@@ -315,19 +321,5 @@ impl Supervisor {
             Ok(()) => self.snapshot = text,
             Err(e) => log::error!("run: write {STATUS}: {e}"),
         }
-    }
-
-    /// Links, addresses or rules changed: by us, or by others.
-    fn read_changes(&mut self) {
-        let Some(monitor) = &self.monitor else { return };
-        match monitor.poll_changes() {
-            Ok(changed) => self.changed = changed,
-            Err(e) => {
-                log::error!("run: read netlink: {e}");
-                self.monitor = None;
-                return;
-            }
-        }
-        self.look_around();
     }
 }

@@ -32,6 +32,7 @@ impl Daemon {
         if let Some(e) = self.phase.trouble().or(self.last_error.as_ref()) {
             s.problem(Area::Tunnel, e.to_string());
         }
+        self.describe_repairs(now, &mut s);
         self.describe_tunnel(now, &mut s);
         self.describe_port(now, &mut s);
         self.describe_qbittorrent(&mut s);
@@ -69,7 +70,7 @@ impl Daemon {
         let monitor = up.monitor.view();
         s.monitor.rtt_ms = monitor.rtt.map(|rtt| (rtt.as_secs_f64() * 10_000.0).round() / 10.0);
         s.monitor.bad_checks = monitor.bad_checks;
-        s.health.link = Verdict::Ok;
+        s.health.link = if self.has_no_way() { Verdict::Bad } else { Verdict::Ok };
         s.health.handshake = monitor.handshake;
         s.health.ping = monitor.ping;
         if let Some(Purpose::Replace(reason)) = self.phase.purpose() {

@@ -5,7 +5,7 @@ use super::*;
 use crate::provider::{Country, Endpoint, Features};
 use crate::time::{UnixTime, millis};
 
-/// The object of `product.md`, status --json, its line breaks taken out.
+/// The object of `product.md`, status --json, its line breaks taken out and `repairs` added.
 const CONTRACT: &str = concat!(
     r#"{"schema":1,"version":"0.1.0","state":"connected","since_at":1780000000,"#,
     r#""server":{"provider":"proton","id":"..","name":"NL#12","country":"NL","city":"Amsterdam","region":null,"#,
@@ -16,7 +16,7 @@ const CONTRACT: &str = concat!(
     r#""port":{"state":"held","number":40123,"since_at":1780000003,"expires_s":44},"#,
     r#""qbittorrent":{"state":"synced","version":"v5.2.3","listen_port":40123,"interface":"wgpnl","#,
     r#""listening":true,"active_torrents":3,"connection":"connected"},"#,
-    r#""monitor":{"rtt_ms":12.4,"bad_checks":0,"reconnects":0},"#,
+    r#""monitor":{"rtt_ms":12.4,"bad_checks":0,"reconnects":0,"repairs":0},"#,
     r#""health":{"link":"ok","handshake":"ok","ping":"ok","dns":"ok","port":"ok","qbittorrent":"ok","session":"ok"},"#,
     r#""choice":{"by":"ping","candidates":40,"reason":".."},"problems":[]}"#,
     "\n"

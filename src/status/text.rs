@@ -180,6 +180,9 @@ impl Snapshot {
         if m.reconnects > 0 {
             parts.push(format!("{} reconnects", m.reconnects));
         }
+        if m.repairs > 0 {
+            parts.push(format!("{} repairs", m.repairs));
+        }
         parts
     }
 }

@@ -50,6 +50,12 @@ impl Server {
     /// Listens at `path`, in place of what an earlier supervisor left there.
     pub fn listen(path: &Path) -> io::Result<Server> {
         let mut server = Server::without_listener();
+        server.listen_again(path)?;
+        Ok(server)
+    }
+
+    /// Listens at `path` in place of before; clients that are there stay.
+    pub fn listen_again(&mut self, path: &Path) -> io::Result<()> {
         match fs::remove_file(path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
@@ -59,8 +65,8 @@ impl Server {
         umask(before);
         let listener = listener?;
         listener.set_nonblocking(true)?;
-        server.listener = Some(listener);
-        Ok(server)
+        self.listener = Some(listener);
+        Ok(())
     }
 
     /// Serves only those handed over by [`Server::add`].
@@ -77,12 +83,12 @@ impl Server {
         self.clients.iter().map(|c| (c.id, c.stream.as_fd(), !c.output.is_empty()))
     }
 
-    /// Takes in everybody who waits at the listener; those over the limit are dropped.
+    /// Takes in everybody who waits at the listener. Over the limit the oldest client goes, most likely one that hangs.
     pub fn accept(&mut self) {
         while let Some(Ok((stream, _))) = self.listener.as_ref().map(UnixListener::accept) {
             if self.clients.len() >= CLIENTS_MOST {
-                log::debug!("control: too many clients");
-                continue;
+                log::debug!("control: too many clients: the oldest goes");
+                self.clients.remove(0);
             }
             if let Err(e) = self.add(stream) {
                 log::debug!("control: {e}");
@@ -132,7 +138,7 @@ impl Server {
         let client = &mut self.clients[i];
         let alive = client.flush();
         if !alive || client.output.len() > UNREAD_MOST || (client.ends && client.output.is_empty()) {
-            self.clients.swap_remove(i);
+            self.clients.remove(i);
         }
     }
 
@@ -291,6 +297,12 @@ mod tests {
         assert!(Connection::open(&path).unwrap().is_some());
         second.accept();
         assert_eq!(second.clients().count(), 1);
+        fs::remove_file(&path).unwrap();
+        second.listen_again(&path).unwrap();
+        let _waiting: Vec<_> = (0..CLIENTS_MOST).map(|_| Connection::open(&path).unwrap()).collect();
+        second.accept();
+        assert_eq!(second.clients().count(), CLIENTS_MOST);
+        assert!(!second.has(1), "the oldest made room");
         fs::remove_dir_all(&dir).unwrap();
     }
 }

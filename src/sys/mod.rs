@@ -11,6 +11,7 @@ pub mod fake;
 pub mod files;
 pub mod http;
 pub mod icmp;
+pub mod inotify;
 pub mod measure;
 pub mod net;
 pub mod netlink;

@@ -108,7 +108,8 @@ impl Supervisor {
             Ok(()) => log::debug!("tunnel: handshake of {interface} begun anew"),
             Err(e) => log::warn!("tunnel: begin the handshake of {interface} anew: {e}"),
         }
-        if let Some(ready) = self.daemon.making() {
+        let in_use = self.daemon.in_use().filter(|(name, ..)| *name == interface);
+        if let Some(ready) = self.daemon.making().or(in_use.map(|(_, ready, _)| ready)) {
             self.knock(interface, ready);
         }
     }
@@ -122,6 +123,7 @@ impl Supervisor {
         dns: bool,
     ) -> Result<()> {
         let plan = self.plan(interface, ready)?;
+        self.watcher.lan = self.daemon.lan();
         let mut shared = plan.shared;
         shared.extend(
             SYSCTLS.iter().map(|s| Step::RaiseSysctl { path: s.path.to_owned(), at_least: s.at_least }),
@@ -140,15 +142,21 @@ impl Supervisor {
     }
 
     /// The tunnel's resolver, or the machine's own back.
-    fn set_resolver(&mut self, ready: &Ready, dns: bool) -> Result<()> {
+    pub(super) fn set_resolver(&mut self, ready: &Ready, dns: bool) -> Result<()> {
         let tunnel = &ready.connection.tunnel;
         if !dns || tunnel.dns.is_empty() {
             return self.changes.undo(&self.sys, RESOLVER);
         }
+        let text = self.resolver_text(ready);
+        self.changes.apply(&self.sys, RESOLVER, &[Step::ReplaceResolver { text }])
+    }
+
+    /// What the resolver file shall say. From our own file follows the same text again.
+    pub(super) fn resolver_text(&self, ready: &Ready) -> String {
+        let tunnel = &ready.connection.tunnel;
         let earlier = self.sys.files().read(Path::new(crate::dns::RESOLV_CONF), 1 << 16).unwrap_or_default();
         let earlier = ResolvConf::parse(&String::from_utf8_lossy(&earlier));
-        let text = ResolvConf::for_tunnel(&tunnel.dns, &tunnel.search_domains, &earlier).emit();
-        self.changes.apply(&self.sys, RESOLVER, &[Step::ReplaceResolver { text }])
+        ResolvConf::for_tunnel(&tunnel.dns, &tunnel.search_domains, &earlier).emit()
     }
 
     /// Takes back what [`Supervisor::make_link`] made.
@@ -170,7 +178,9 @@ impl Supervisor {
 
     pub(super) fn load_policy(&mut self, policy: &Policy) -> Result<()> {
         let ruleset = Ruleset::of(policy);
-        self.changes.apply(&self.sys, FIREWALL, &[Step::LoadRuleset(ruleset)])
+        self.changes.apply(&self.sys, FIREWALL, &[Step::LoadRuleset(ruleset)])?;
+        self.watcher.note_rules();
+        Ok(())
     }
 
     /// What was let out by an earlier policy is not let out on that account.

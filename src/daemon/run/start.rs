@@ -6,7 +6,7 @@ use super::super::phase::Ready;
 use super::super::record::Record;
 use super::super::sync::{self, Sync};
 use super::super::wish::Wish;
-use super::{CONTROL, RECORD, Supervisor, kernel, port};
+use super::{CONTROL, RECORD, Supervisor, kernel, port, watch};
 use crate::change::{recover, state};
 use crate::config::{Config, load};
 use crate::error::{Doing, Exit, Result};
@@ -88,7 +88,7 @@ pub fn run(start: Start) -> Result<Exit> {
         notify: Notify::from_env(),
         poll: Poll::new().doing(|| "make the timer")?,
         previous: None,
-        changed: Vec::new(),
+        watcher: watch::Watcher::new(),
         snapshot: String::new(),
         end: None,
         _lock: start.lock,
@@ -111,6 +111,7 @@ impl Supervisor {
         match self.adoptable() {
             Some((record, ready)) => {
                 let (now, wall) = (self.now(), self.sys.clock().wall());
+                self.watcher.lan = self.daemon.lan();
                 self.daemon.adopt(now, wall, record, ready);
             }
             None if self.changes.owed().next().is_some() => {
@@ -166,7 +167,7 @@ impl Supervisor {
 }
 
 /// `PID START`, the start time in clock ticks since boot as in /proc/PID/stat.
-fn write_pid(files: &dyn Files) {
+pub(super) fn write_pid(files: &dyn Files) {
     let text = match started(std::process::id()) {
         Some(ticks) => format!("{} {ticks}\n", std::process::id()),
         None => return,

@@ -1,0 +1,301 @@
+//! What others change: heard over netlink and inotify, looked into when `daemon/repair.rs` says so, and put back.
+//!
+//! What is missing is what a fresh plan of the running tunnel would do. Taken away by others is what the plan for the
+//! networks of the last look asks for as well; the rest follows from a network that changed, and is no repair. The rule
+//! set is known by its fingerprint after each load of ours.
+
+use super::super::Event;
+use super::super::phase::Ready;
+use super::super::repair::{Found, Part, Way};
+use super::{CONTROL, Supervisor, start};
+use crate::address::IpNet;
+use crate::change::recover::RUN_DIR;
+use crate::change::{Step, TUNNELS};
+use crate::dns::{BACKUP, RESOLV_CONF};
+use crate::error::{Doing, Result};
+use crate::firewall::OWN_MARK;
+use crate::sys::Machine;
+use crate::sys::inotify::{Hears, Watch};
+use crate::sys::net::{Changed, Monitor, find};
+use crate::sys::netlink::Socket;
+use crate::sys::nft;
+use crate::time::Duration;
+use crate::tunnel::plan::{Plan, Want, plan_tunnel};
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+/// Sleeping shorter than this is none; chosen: the clocks are not read at the same time.
+const SLEPT_LEAST: Duration = Duration::from_secs(2);
+/// Where a way out is looked for while no server is known: no host has this address (RFC 5737).
+const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// What is known of the machine as we left it.
+#[derive(Default)]
+pub struct Watcher {
+    files: Option<Watch>,
+    nft: Option<Socket>,
+    /// Fingerprint of our tables after the last load; `None`: none.
+    rules: Option<u64>,
+    /// What was outside the tunnel at the last plan.
+    pub lan: Vec<IpNet>,
+    /// Where the resolver file's symlink leads.
+    target: Option<PathBuf>,
+    slept: Duration,
+}
+
+impl Watcher {
+    pub fn new() -> Watcher {
+        let files = Watch::new().inspect_err(|e| log::error!("run: watch files: {e}")).ok();
+        let mut watcher = Watcher { files, slept: crate::sys::clock::suspended(), ..Watcher::default() };
+        watcher.add(Path::new("/etc"), Hears::Changes);
+        watcher.add(Path::new(RUN_DIR), Hears::Removals);
+        watcher.follow_symlink();
+        watcher
+    }
+
+    pub fn files(&self) -> Option<BorrowedFd<'_>> {
+        self.files.as_ref().map(AsFd::as_fd)
+    }
+
+    fn add(&mut self, dir: &Path, hears: Hears) {
+        if let Some(Err(e)) = self.files.as_mut().map(|files| files.add(dir, hears)) {
+            log::warn!("run: watch {}: {e}", dir.display());
+        }
+    }
+
+    /// The owner's file, wherever a symlink leads: its text says whom pvpn itself asks.
+    fn follow_symlink(&mut self) {
+        let leads = |path: &str| fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
+        let link = [RESOLV_CONF, BACKUP].into_iter().find(|path| leads(path));
+        self.target = link.and_then(|path| fs::canonicalize(path).ok());
+        if let Some(dir) = self.target.as_deref().and_then(Path::parent).map(Path::to_owned)
+            && dir != Path::new("/etc")
+        {
+            self.add(&dir, Hears::Changes);
+        }
+    }
+
+    fn fingerprint(&mut self) -> std::io::Result<Option<u64>> {
+        let socket = match &mut self.nft {
+            Some(socket) => socket,
+            none => none.insert(nft::open()?),
+        };
+        Ok(nft::state(socket)?.map(|state| state.fingerprint))
+    }
+
+    /// Our tables are as they shall be.
+    pub fn note_rules(&mut self) {
+        match self.fingerprint() {
+            Ok(rules) => self.rules = rules,
+            Err(e) => log::warn!("firewall: read the rules back: {e}"),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Links, addresses, routes, rules or tables changed: by us, or by others.
+    pub(super) fn read_changes(&mut self) {
+        let Some(monitor) = &self.monitor else { return };
+        let changed = monitor.poll_changes().unwrap_or_else(|e| {
+            log::error!("run: read netlink: {e}");
+            self.monitor = Monitor::open().inspect_err(|e| log::error!("run: watch the network: {e}")).ok();
+            vec![Changed::Link, Changed::Ruleset]
+        });
+        if changed.iter().any(|c| *c != Changed::Ruleset) {
+            self.look_around();
+            self.handle(Event::Changed(Part::Network));
+        }
+        if changed.contains(&Changed::Ruleset) {
+            self.handle(Event::Changed(Part::Ruleset));
+        }
+    }
+
+    pub(super) fn read_files(&mut self) {
+        let Some(files) = &self.watcher.files else { return };
+        let paths = match files.poll_changes() {
+            Ok(paths) => paths,
+            Err(e) => {
+                log::error!("run: watch files: {e}");
+                self.watcher.files = None;
+                return;
+            }
+        };
+        let is_resolver = |p: &PathBuf| {
+            [Path::new(RESOLV_CONF), Path::new("/etc")].contains(&p.as_path())
+                || Some(p) == self.watcher.target.as_ref()
+        };
+        if paths.iter().any(is_resolver) {
+            self.watcher.follow_symlink();
+            self.look_around();
+            self.handle(Event::Changed(Part::Resolver));
+        }
+        if paths.iter().any(|p| p.starts_with(RUN_DIR)) && !Path::new(CONTROL).exists() {
+            self.make_run_files_anew();
+        }
+    }
+
+    /// Somebody removed the control socket, or all of `/run/pvpn`.
+    fn make_run_files_anew(&mut self) {
+        let listens = self
+            .sys
+            .files()
+            .create_dir(Path::new(RUN_DIR), 0o755)
+            .and_then(|()| self.server.listen_again(Path::new(CONTROL)));
+        match listens {
+            Ok(()) => log::warn!("control: {CONTROL} was removed; made anew"),
+            Err(e) => log::error!("control: listen at {CONTROL}: {e}"),
+        }
+        self.watcher.add(Path::new(RUN_DIR), Hears::Removals);
+        start::write_pid(self.sys.files());
+        self.snapshot.clear();
+    }
+
+    /// Whether the machine was suspended since the last turn.
+    pub(super) fn look_for_sleep(&mut self) {
+        let slept = crate::sys::clock::suspended();
+        let more = slept.saturating_sub(self.watcher.slept);
+        self.watcher.slept = slept;
+        if more >= SLEPT_LEAST {
+            self.handle(Event::Resumed(more));
+        }
+    }
+
+    /// Looks whether these parts are as they shall be, and puts back what is missing.
+    pub(super) fn inspect(&mut self, parts: Vec<Part>) -> Event {
+        let mut found = Found { parts: parts.clone(), ..Found::default() };
+        for part in parts {
+            let done = match part {
+                Part::Ruleset => self.inspect_rules(&mut found),
+                Part::Network => self.inspect_network(&mut found),
+                Part::Resolver => self.inspect_resolver(&mut found),
+            };
+            if let Err(e) = done {
+                found.failed.push((part, e.to_string()));
+            }
+        }
+        Event::Inspected(Box::new(found))
+    }
+
+    fn inspect_rules(&mut self, found: &mut Found) -> Result<()> {
+        let rules = self.watcher.fingerprint().doing(|| "read the firewall's rules")?;
+        if rules == self.watcher.rules {
+            return Ok(());
+        }
+        let policy = self.daemon.policy();
+        self.load_policy(&policy)?;
+        // What slipped out meanwhile does not go on as an established flow.
+        self.forget_flows();
+        let how = if rules.is_none() { "taken away" } else { "changed" };
+        found.taken.push((Part::Ruleset, format!("the firewall's rules were {how}")));
+        Ok(())
+    }
+
+    fn inspect_network(&mut self, found: &mut Found) -> Result<()> {
+        // A tunnel that is being made has plans of its own.
+        let in_use = self.daemon.in_use().filter(|_| self.daemon.making().is_none());
+        let in_use = in_use.map(|(interface, ready, _)| (interface.to_owned(), ready.clone()));
+        if let Some((interface, ready)) = &in_use {
+            self.mend_tunnel(interface, ready, found)?;
+        }
+        found.way = self.way(in_use.as_ref().map(|(_, ready)| ready));
+        Ok(())
+    }
+
+    fn mend_tunnel(&mut self, interface: &str, ready: &Ready, found: &mut Found) -> Result<()> {
+        let there = find(&self.sys, interface, &ready.endpoints, ready.connection.tunnel.mark())
+            .doing(|| "look at the machine")?;
+        let (before, lan) = (self.watcher.lan.clone(), self.daemon.lan());
+        let want = |lan| Want {
+            tunnel: &ready.connection.tunnel,
+            interface,
+            endpoints: &ready.endpoints,
+            lan,
+            is_ours: self.changes.links().any(|l| l == interface),
+        };
+        let mut plan = plan_tunnel(&want(&lan), &there)?;
+        if !ready.connection.tunnel.is_full() {
+            // An adopted tunnel that takes only some networks does not know its routes.
+            for steps in [&mut plan.routes, &mut plan.shared] {
+                steps.retain(|s| !matches!(s, Step::DeleteRoute(_) | Step::DeleteRule(_)));
+            }
+        }
+        if plan.is_empty() {
+            self.watcher.lan = lan;
+            return Ok(());
+        }
+        let earlier = if before == lan { plan.clone() } else { plan_tunnel(&want(&before), &there)? };
+        found.taken.extend(taken(&plan, &earlier).map(|words| (Part::Network, words)));
+        found.remade = plan.device.iter().any(|s| matches!(s, Step::AddLink { .. }));
+        found.raised = plan.device.iter().any(|s| matches!(s, Step::SetLinkUp(_)));
+        self.changes.apply(&self.sys, interface, &plan.device)?;
+        self.changes.apply(&self.sys, interface, &plan.routes)?;
+        self.changes.apply(&self.sys, TUNNELS, &plan.shared)?;
+        self.watcher.lan = lan;
+        Ok(())
+    }
+
+    /// The way that the encrypted packets take; none without carrier.
+    fn way(&self, ready: Option<&Ready>) -> Option<Way> {
+        let endpoint = ready.and_then(|r| r.endpoints.iter().flatten().next());
+        let to = endpoint.map_or(ANYWHERE, |e| e.ip());
+        let mark = ready.map_or(OWN_MARK, |r| r.connection.tunnel.mark());
+        let net = self.sys.net();
+        let path = net.route_to(to, mark).ok()?;
+        let links = net.links().ok()?;
+        let carries = links.iter().any(|l| l.name == path.device && l.up && l.lower_up);
+        carries.then_some(Way { device: path.device, gateway: path.gateway, source: path.source })
+    }
+
+    fn inspect_resolver(&mut self, found: &mut Found) -> Result<()> {
+        let Some((_, ready, true)) = self.daemon.in_use() else { return Ok(()) };
+        if ready.connection.tunnel.dns.is_empty() || self.daemon.making().is_some() {
+            return Ok(());
+        }
+        let ready = ready.clone();
+        let text = self.resolver_text(&ready);
+        if self.sys.files().read(Path::new(RESOLV_CONF), 1 << 16).is_ok_and(|b| b == text.as_bytes()) {
+            return Ok(());
+        }
+        self.set_resolver(&ready, true)?;
+        found.taken.push((Part::Resolver, "the resolver file was rewritten".to_owned()));
+        Ok(())
+    }
+}
+
+/// What of a plan is there no more, in words: "2 rules and 1 route were taken away".
+fn taken(plan: &Plan, earlier: &Plan) -> Option<String> {
+    const NOUNS: [&str; 6] = ["link", "peer setting", "address", "route", "rule", "kernel setting"];
+    let mut counts = [0_usize; NOUNS.len()];
+    let both =
+        [(&plan.device, &earlier.device), (&plan.routes, &earlier.routes), (&plan.shared, &earlier.shared)];
+    let added = plan.device.iter().any(|s| matches!(s, Step::AddLink { .. }));
+    for (steps, before) in both {
+        for step in steps.iter().filter(|s| before.contains(s)) {
+            match step {
+                Step::AddLink { .. } => counts[0] += 1,
+                Step::SetLinkUp(_) if !added => counts[0] += 1,
+                Step::SetWireguard { .. } if !added => counts[1] += 1,
+                Step::AddAddress(_) => counts[2] += 1,
+                Step::ReplaceRoute(_) => counts[3] += 1,
+                Step::AddRule(_) => counts[4] += 1,
+                Step::RaiseSysctl { .. } => counts[5] += 1,
+                _ => {}
+            }
+        }
+    }
+    let named = NOUNS.iter().zip(counts).filter(|(_, n)| *n > 0);
+    let words: Vec<String> = named
+        .map(|(noun, n)| match (n, noun.ends_with('s')) {
+            (1, _) => format!("1 {noun}"),
+            (n, true) => format!("{n} {noun}es"),
+            (n, false) => format!("{n} {noun}s"),
+        })
+        .collect();
+    let verb = if counts.iter().sum::<usize>() == 1 { "was" } else { "were" };
+    (!words.is_empty()).then(|| format!("{} {verb} taken away", words.join(", ")))
+}
+
+#[cfg(test)]
+mod tests;
