@@ -76,6 +76,8 @@ pub enum Killswitch {
     On,
     Off,
     Status,
+    /// For the boot service; see [`spec::RESTORE`].
+    Restore,
 }
 
 /// Which servers are asked for. `None` and `false` leave it to `config.ini`; an empty list or text means "any".

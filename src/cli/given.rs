@@ -54,7 +54,8 @@ impl Given {
             }
             Some(command) => match command.word {
                 Some((_, allowed)) if self.word.is_none() && !self.asks_help => {
-                    let found = allowed.iter().find(|w| **w == text);
+                    let hidden = (command.name == "killswitch").then_some(&spec::RESTORE);
+                    let found = allowed.iter().chain(hidden).find(|w| **w == text);
                     self.word = Some(found.ok_or_else(|| {
                         usage(format!(
                             "'{} {text}' is unknown; there are {}",
@@ -157,6 +158,7 @@ impl Given {
             Some("on") => Ok(Killswitch::On),
             Some("off") => Ok(Killswitch::Off),
             Some("status") => Ok(Killswitch::Status),
+            Some(spec::RESTORE) => Ok(Killswitch::Restore),
             _ => Err(usage("killswitch needs a word: on, off or status")),
         }
     }

@@ -367,6 +367,9 @@ pub const FILES: &[(&str, &str)] = &[
     ("/var/lib/pvpn/", "what outlives a reboot"),
 ];
 
+/// A word of `killswitch` for the boot service alone: no page names it.
+pub const RESTORE: &str = "restore";
+
 /// The command of this name or alias.
 pub fn find(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|c| c.name == name || c.alias == Some(name))

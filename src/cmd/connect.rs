@@ -35,6 +35,7 @@ pub fn run(global: &Global, flags: &Connect) -> Result<Exit> {
     if wish.ks && state::load_killswitch(&Disk).ok().flatten().is_none() {
         ask_before_closing(&config, flags.yes)?;
     }
+    super::killswitch::say_if_open_after_boot(global, wish.ks);
     let signals = Signals::block().doing(|| "block signals")?;
     match reach()? {
         Reached::Supervisor(_) if flags.foreground => Err(Error::failed(

@@ -6,6 +6,8 @@
 //! is said, and the answers are kept.
 
 mod parts;
+mod start;
+mod trial;
 
 use crate::cli::{Init, ProtonLogin};
 use crate::config::ini::Document;
@@ -17,6 +19,7 @@ use std::fmt;
 use std::path::Path;
 
 pub use crate::sys::terminal::Ask;
+pub use start::start;
 
 /// What `init` tries while it asks. An error's exit says what to do: 10 and a refusal of the WebUI ask again, others
 /// keep the answers.

@@ -1,19 +1,65 @@
 //! `list`: what matches, by name, by the provider's score, or measured and sorted.
 
+use super::outside::Outside;
+use super::{place, print};
 use crate::cli;
+use crate::cli::Global;
 use crate::config::{Config, Fastest};
-use crate::error::{Doing, Result};
-use crate::provider::Server;
+use crate::daemon::run::with_provider;
+use crate::error::{Doing, Error, Exit, Result};
+use crate::provider::{ProviderKind, Server};
 use crate::select::probe::{Measured, Plan};
 use crate::select::{Wanted, by_list, natural, shortlist};
 use crate::status::Paint;
 use crate::status::listing::{Row, emit_json, table, tabs};
 use crate::sys::measure::measure_servers;
-use crate::sys::resolve::Resolver;
+use crate::sys::resolve::{self, Resolver};
 use crate::sys::socket::Egress;
+use crate::sys::{terminal, user};
 use crate::time::Duration;
 use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
+
+/// A terminal that does not tell its width; chosen: the least there is.
+const WIDTH: usize = 80;
+
+/// Needs no root for servers from files that may be read, unless it is to measure.
+pub fn run(global: &Global, filter: &cli::Filter, json: bool) -> Result<Exit> {
+    let place = place(global);
+    let (config, found) = place.config().map_err(|e| needs_root(e, &place.dir))?;
+    let kind = match filter.provider {
+        Some(kind) => kind,
+        None => config.guess_provider(&found)?,
+    };
+    if kind != ProviderKind::File || filter.fastest == Some(Fastest::Ping) {
+        super::need_root("list, but for .conf files that are not measured,")?;
+    }
+    let _outside = match (kind, filter.fastest) {
+        (ProviderKind::File, None | Some(Fastest::Api)) => None,
+        _ => Some(Outside::open(&config.dir)?),
+    };
+    let servers = with_provider(&config, kind, |p| p.list_servers(false))?;
+    let shape = match (json, io::stdout().is_terminal()) {
+        (true, _) => Shape::Json,
+        (false, true) => {
+            let paint = if terminal::has_colours() { Paint::Colour } else { Paint::Plain };
+            Shape::Table { width: terminal::columns().unwrap_or(WIDTH), paint }
+        }
+        (false, false) => Shape::Tabs,
+    };
+    let resolver = Resolver::new(resolve::outside_servers(), Egress::outside());
+    let text = list(&servers, filter, &config, shape, &mut |s| measure_all(s, &resolver))?;
+    print(&text)
+}
+
+/// Somebody else's configuration, or none of one's own, is root's matter; a mistake in a file that can be read is not.
+fn needs_root(e: Error, dir: &std::path::Path) -> Error {
+    let can_read = std::fs::File::open(dir.join(crate::config::load::FILE_NAME)).is_ok();
+    if user::is_root() || can_read {
+        return e;
+    }
+    Error::new(Exit::NotPermitted, format!("{e}; or run it with sudo"))
+}
 
 /// How the rows are printed.
 #[derive(Clone, Copy)]

@@ -1,7 +1,45 @@
 //! `logout`: ends a provider's session, there and here.
 
-use crate::error::Result;
+use super::outside::Outside;
+use super::{place, print};
+use crate::cli::Global;
+use crate::error::{Error, Exit, Result};
+use crate::provider::ProviderKind;
+use crate::provider::pia::Pia;
 use crate::provider::proton::Proton;
+use crate::sys::files::Disk;
+use crate::sys::http::Client;
+use crate::sys::{clock, resolve};
+
+/// `provider`: else the one that is set up.
+pub fn run(global: &Global, provider: Option<ProviderKind>) -> Result<Exit> {
+    super::need_root("logout")?;
+    let (config, found) = place(global).config()?;
+    let kind = match provider {
+        Some(kind) => kind,
+        None => config.guess_provider(&found)?,
+    };
+    if kind == ProviderKind::File {
+        return Err(Error::new(
+            Exit::Usage,
+            "logout: .conf files have no session; give --provider proton or --provider pia, or remove the files",
+        ));
+    }
+    let _outside = Outside::open(&config.dir)?;
+    let http = Client::new(resolve::outside_servers());
+    let text = match kind {
+        ProviderKind::Pia => pia(&mut Pia::new(&config, &http, &Disk, &clock::System)?)?,
+        _ => proton(&mut Proton::new(&config, &http, &Disk, &clock::System)?)?,
+    };
+    if global.quiet { Ok(Exit::Done) } else { print(&format!("{text}\n")) }
+}
+
+/// As [`proton`].
+pub fn pia(pia: &mut Pia<'_>) -> Result<String> {
+    let had_token = pia.is_logged_in()?;
+    pia.log_out()?;
+    Ok(String::from(if had_token { "Logged out of PIA." } else { "Was not logged in to PIA." }))
+}
 
 /// Ends Proton's session and returns what to tell the person. Twice over is fine. Exit 13 when Proton could not be
 /// told; the tokens are gone from disk all the same.

@@ -8,7 +8,9 @@ pub mod killswitch;
 pub mod list;
 pub mod logout;
 pub mod offline;
+mod outside;
 pub mod status;
+mod webui;
 
 use crate::cli::{Command, Global, Invocation, help};
 use crate::config::load::{self, Found};
@@ -42,11 +44,12 @@ pub fn run(invocation: Invocation) -> Result<Exit> {
         Command::Disconnect { ks } => disconnect::run(&global, ks),
         Command::Status { json, check } => status::run(json, check),
         Command::Killswitch { what, yes } => killswitch::run(&global, what, yes),
-        Command::Init(_)
-        | Command::List { .. }
-        | Command::Check { .. }
-        | Command::Doctor { .. }
-        | Command::Logout { .. } => Err(Error::failed("this command is not part of this version")),
+        Command::List { filter, json } => list::run(&global, &filter, json),
+        Command::Logout { provider } => logout::run(&global, provider),
+        Command::Init(args) => init::start(&global, *args),
+        Command::Check { .. } | Command::Doctor { .. } => {
+            Err(Error::failed("this command is not part of this version"))
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! What commands do when no supervisor runs: put files back that a power cut left changed, undo what a dead supervisor
 //! left, open or close the kill switch.
 
+use crate::address::PRIVATE;
 use crate::change::state::{self, KillSwitch};
 use crate::change::{Changes, FIREWALL, Step, recover};
 use crate::daemon::Surroundings;
 use crate::daemon::record::Record;
 use crate::daemon::run::{self, RECORD, STATUS};
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::firewall::ruleset::Ruleset;
 use crate::firewall::{self, DnsPolicy, Policy, TunnelPolicy};
 use crate::status::{Snapshot, State};
@@ -19,6 +20,29 @@ pub struct Machine {
     sys: System,
     changes: Changes,
     _lock: Lock,
+}
+
+/// At boot, before any interface is up: files that a power cut left changed go back, and a kill switch that was closed
+/// is closed again; whether it is. Whatever fails, a machine that was closed is closed, and so is one of which that
+/// cannot be read.
+pub fn restore(config_dir: &Path) -> Result<bool> {
+    let restored = Machine::take().and_then(|machine| match machine {
+        Some(mut machine) => machine.restore(config_dir),
+        None => Err(Error::failed("another pvpn is at work")),
+    });
+    restored.map_err(|e| fail_closed(&System::new(), e))
+}
+
+/// Loads the rules of a closed machine, unless it is known to have been open.
+fn fail_closed(sys: &dyn crate::sys::Machine, e: Error) -> Error {
+    if let Ok(None) = state::load_killswitch(sys.files()) {
+        return e;
+    }
+    let policy = Policy::blocked(PRIVATE.to_vec());
+    match sys.net().load_ruleset(&Ruleset::of(&policy)) {
+        Ok(()) => e.context("closed all the same, lan means all private ranges"),
+        Err(why) => e.context(format!("the kill switch is not closed: {why}; it cannot be, because")),
+    }
 }
 
 impl Machine {
@@ -63,14 +87,23 @@ impl Machine {
         Ok(())
     }
 
-    /// At boot: closed again before any interface is up, if it was closed.
-    pub fn restore(&mut self, config_dir: &Path) -> Result<bool> {
+    /// Closed again, if it was closed; a tunnel that a dead supervisor left goes on.
+    fn restore(&mut self, config_dir: &Path) -> Result<bool> {
         let on = state::load_killswitch(self.sys.files())?.is_some();
+        let record = self.record();
         if on {
-            self.load(&self.policy(true, None, config_dir))?;
+            self.load(&self.policy(true, record.as_ref(), config_dir))?;
         }
-        self.write_status(if on { State::Blocked } else { State::Disconnected }, on, config_dir);
+        if record.is_none() {
+            self.write_status(if on { State::Blocked } else { State::Disconnected }, on, config_dir);
+        }
         Ok(on)
+    }
+
+    /// While a command asks a provider, the kill switch being closed.
+    pub fn let_ourselves_out(&mut self, own_sockets: bool, config_dir: &Path) -> Result<()> {
+        let policy = self.policy(true, self.record().as_ref(), config_dir).with_own_sockets(own_sockets);
+        self.load(&policy)
     }
 
     fn remember(&self, on: bool, config_dir: &Path) -> Result<()> {
@@ -129,6 +162,41 @@ impl Machine {
             self.sys.files().replace(Path::new(STATUS), snapshot.emit().as_bytes(), 0o644, Durable::No);
         if let Err(e) = written {
             log::warn!("status: write {STATUS}: {e}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::fake::FakeMachine;
+    use crate::sys::files::fake::FakeFiles;
+    use crate::sys::net::fake::FakeNet;
+
+    const STATE: &str = "/var/lib/pvpn/killswitch";
+
+    fn rules_after_failure(sys: &FakeMachine) -> usize {
+        let e = fail_closed(sys, Error::failed("read-only file system"));
+        assert!(e.to_string().contains("read-only file system"), "{e}");
+        sys.kernel().with(|state| state.ruleset.len())
+    }
+
+    #[test]
+    fn a_failure_at_boot_closes_what_was_closed_or_cannot_be_read() {
+        let closed = FakeMachine::new(FakeNet::new(), FakeFiles::new(&[(STATE, "on\nlan 10.0.0.0/8\n")]));
+        assert!(rules_after_failure(&closed) > 0);
+        let garbled = FakeMachine::new(FakeNet::new(), FakeFiles::new(&[(STATE, "\0\0")]));
+        assert!(rules_after_failure(&garbled) > 0);
+        let unreadable =
+            FakeMachine::new(FakeNet::new(), FakeFiles::new(&[(STATE, &"off\n".repeat(1 << 15))]));
+        assert!(state::load_killswitch(crate::sys::Machine::files(&unreadable)).is_err());
+        assert!(rules_after_failure(&unreadable) > 0);
+    }
+
+    #[test]
+    fn a_failure_at_boot_leaves_an_open_machine_open() {
+        for files in [FakeFiles::new(&[]), FakeFiles::new(&[(STATE, "off\n")])] {
+            assert_eq!(rules_after_failure(&FakeMachine::new(FakeNet::new(), files)), 0);
         }
     }
 }

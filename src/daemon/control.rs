@@ -1,7 +1,7 @@
 //! What goes over `/run/pvpn/control.sock` (0600): one request line from a command, reply lines until `done`.
 //!
 //! A request is a verb and its words: `connect {JSON of a wish}`, `disconnect keep|open|close`, `killswitch on|off`,
-//! `status`, `cancel`. Replies: `say TEXT` while it goes on, `status JSON`, and last `done EXIT TEXT`. Lines end in a
+//! `status`, `cancel`, `lend outside|drop`. Replies: `say TEXT` while it goes on, `status JSON`, and last `done EXIT TEXT`. Lines end in a
 //! newline and are at most [`LINE_MOST`] bytes; anything else is answered with a usage error and closed.
 
 use super::wish::{Text, Wish};
@@ -27,6 +27,26 @@ pub enum Ask {
     Status,
     /// Undo what the running connect began (Ctrl-C at the command).
     Cancel,
+    /// Until the connection ends; answered by `say` once it is so.
+    Lend(Loan),
+}
+
+/// What is lent to a command while it is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loan {
+    /// pvpn's own sockets may leave outside the tunnel.
+    Outside,
+    /// The tunnel carries nothing: `check --drop`.
+    Drop,
+}
+
+impl Loan {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Loan::Outside => "outside",
+            Loan::Drop => "drop",
+        }
+    }
 }
 
 /// What the supervisor answers.
@@ -50,6 +70,7 @@ impl Ask {
             Ask::Killswitch { on: false } => "killswitch off\n".to_owned(),
             Ask::Status => "status\n".to_owned(),
             Ask::Cancel => "cancel\n".to_owned(),
+            Ask::Lend(what) => format!("lend {}\n", what.word()),
         }
     }
 
@@ -68,6 +89,8 @@ impl Ask {
             ("killswitch", "off") => Ask::Killswitch { on: false },
             ("status", "") => Ask::Status,
             ("cancel", "") => Ask::Cancel,
+            ("lend", "outside") => Ask::Lend(Loan::Outside),
+            ("lend", "drop") => Ask::Lend(Loan::Drop),
             _ => return None,
         })
     }
@@ -120,6 +143,8 @@ mod tests {
             Ask::Killswitch { on: false },
             Ask::Status,
             Ask::Cancel,
+            Ask::Lend(Loan::Outside),
+            Ask::Lend(Loan::Drop),
         ] {
             let line = ask.emit();
             assert_eq!(Ask::parse(line.trim_end_matches('\n')), Some(ask), "{line}");

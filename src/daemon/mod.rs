@@ -8,6 +8,7 @@ pub mod clients;
 mod connection;
 pub mod control;
 pub mod lease;
+mod lend;
 pub mod monitor;
 pub mod phase;
 mod policy;
@@ -231,6 +232,7 @@ pub struct Daemon {
     publisher: Publisher,
     sync: Sync,
     clients: Clients,
+    lent: lend::Lent,
     memory: Memory,
     repair: repair::Repair,
     /// The way out as it was seen last; outer `None`: not looked yet.
@@ -273,6 +275,7 @@ impl Daemon {
             publisher: Publisher::new(None),
             sync,
             clients: Clients::default(),
+            lent: lend::Lent::default(),
             memory: Memory::default(),
             repair: repair::Repair::default(),
             way: None,
@@ -313,7 +316,10 @@ impl Daemon {
         self.wall = wall;
         match event {
             Event::Client(id, ask) => self.handle_ask(now, id, ask),
-            Event::ClientGone(id) => self.clients.forget(id),
+            Event::ClientGone(id) => {
+                self.clients.forget(id);
+                self.lent.give_back(id);
+            }
             Event::Signal(Signal::Disconnect) => self.disconnect(now, None),
             Event::Signal(Signal::Leave) => self.leave(),
             Event::Config(config, qbittorrent) => self.handle_config(now, *config, *qbittorrent),
@@ -354,6 +360,7 @@ impl Daemon {
             (self.restoring_until(), "restore"),
             (self.up.as_ref().and_then(|up| up.monitor.poll_timeout()), "monitor"),
             (self.clients.poll_timeout(), "client"),
+            (self.lent.poll_timeout(), "loan"),
             (self.repair.poll_timeout(), "repair"),
         ]
         .into_iter()
@@ -367,6 +374,7 @@ impl Daemon {
         self.publisher.handle(now, publish::Input::Wake);
         self.sync.handle(now, sync::Input::Wake);
         self.monitor(now, monitor::Input::Wake);
+        self.lent.wake(now);
         self.repair.handle(now, repair::Input::Wake);
     }
 
@@ -409,6 +417,7 @@ impl Daemon {
                 let text = self.snapshot(now).emit();
                 self.actions.push_back(Action::Tell(id, Tell::Status(text)));
             }
+            Ask::Lend(what) => self.lend(now, id, what),
             Ask::Cancel => {
                 if self.clients.is_connecting(id) {
                     self.phase.handle(now, phase::Input::Cancel);

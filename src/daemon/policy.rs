@@ -1,6 +1,7 @@
 //! Which policy the state of the supervisor asks for. Loaded whenever it differs from the one in force.
 
 use super::connection::Up;
+use super::control::Loan;
 use super::{Action, Daemon};
 use crate::address::IpNet;
 use crate::firewall::{self, DnsPolicy, Policy, TunnelPolicy};
@@ -37,7 +38,8 @@ impl Daemon {
     }
 
     fn tunnel_policy(&self, up: &Up) -> TunnelPolicy {
-        TunnelPolicy { forwarded_port: up.open_port, ..up.policy() }
+        let open = !self.lent.has(Loan::Drop);
+        TunnelPolicy { open, forwarded_port: up.open_port, ..up.policy() }
     }
 
     fn dns_policy(&self) -> DnsPolicy {
@@ -51,9 +53,10 @@ impl Daemon {
         }
     }
 
-    /// Whether pvpn's own sockets have something to do outside: while a server is being chosen and reached.
+    /// Whether pvpn's own sockets have something to do outside: while a server is being chosen and reached, or a command
+    /// asks the provider.
     fn needs_outside(&self) -> bool {
-        self.phase.is_running()
+        self.phase.is_running() || self.lent.has(Loan::Outside)
     }
 
     /// Asks for the policy of this state to be loaded, unless it was asked for last.

@@ -27,6 +27,7 @@ use crate::time::Instant;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
+pub use jobs::with_provider;
 pub use kernel::surroundings;
 pub use port::PORT_FILE;
 pub use start::{Start, is_alive, load_config, run};
