@@ -132,7 +132,7 @@ tell_systemd() {
 # Debian's OpenRC brings interfaces up in the sysinit runlevel, before the boot runlevel.
 tell_openrc() {
     rc-update --quiet add pvpn-killswitch boot || true
-    if [ -e /etc/runlevels/sysinit/networking ]; then
+    if [ -e /etc/debian_version ] || [ -e /etc/runlevels/sysinit/networking ]; then
         rc-update --quiet add pvpn-killswitch sysinit || true
     fi
     if rc-service --quiet pvpn status >/dev/null 2>&1; then

@@ -69,7 +69,9 @@ remove_files() {
         rm -f "$DESTDIR$file"
     done
     rm -f "$DESTDIR$DOCDIR"/*.md
-    for dir in "$DOCDIR/examples" "$DOCDIR" "$LIBDIR" "$NETWORKDDIR"; do
+    # Ours, and those that hold nothing any more.
+    for dir in "$DOCDIR/examples" "$DOCDIR" "$LIBDIR" "${LIBDIR%/*}" "$NETWORKDDIR" "$BASHDIR" "${BASHDIR%/*}" \
+        "$FISHDIR" "${FISHDIR%/*}" "$ZSHDIR" "${ZSHDIR%/*}"; do
         rmdir "$DESTDIR$dir" 2>/dev/null || true
     done
 }
