@@ -20,8 +20,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<Exit, Error> {
-    let invocation = cli::parse(env::args_os().skip(1))?;
+    let invocation = cli::parse(env::args_os().skip(1));
     pvpn::sys::argv::wipe(cli::spec::secret_flags())?;
+    let invocation = invocation?;
     logging::init_command(invocation.global.verbose, invocation.global.quiet);
     cmd::run(invocation)
 }

@@ -23,13 +23,15 @@ pub const SERVICE: ClientId = 0;
 const PORT: Duration = secs(30);
 /// qBittorrent is told by then, or `connect` ends with exit 4 (contract).
 const QBITTORRENT: Duration = secs(10);
+/// All of a connect, however its waits add up: the contract's 60 s, less what the answer takes.
+const CONNECT: Duration = secs(56);
 
 #[derive(Debug)]
 enum Wait {
     /// For traffic.
-    Connect,
+    Connect { begun_at: Instant },
     /// Traffic flows since then; for the port, then for qBittorrent.
-    Settle { connected_at: Instant, port_at: Option<Instant> },
+    Settle { begun_at: Instant, connected_at: Instant, port_at: Option<Instant> },
     /// For the end of the supervisor.
     End,
 }
@@ -41,9 +43,9 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub fn wait_for_connect(&mut self, id: ClientId) {
+    pub fn wait_for_connect(&mut self, id: ClientId, now: Instant) {
         self.forget(id);
-        self.waiting.push((id, Wait::Connect));
+        self.waiting.push((id, Wait::Connect { begun_at: now }));
     }
 
     pub fn wait_for_end(&mut self, id: ClientId) {
@@ -56,7 +58,7 @@ impl Clients {
     }
 
     pub fn is_connecting(&self, id: ClientId) -> bool {
-        self.waiting.iter().any(|(i, w)| *i == id && matches!(w, Wait::Connect))
+        self.waiting.iter().any(|(i, w)| *i == id && matches!(w, Wait::Connect { .. }))
     }
 
     pub fn say(&self, actions: &mut VecDeque<Action>, text: String) {
@@ -70,8 +72,8 @@ impl Clients {
     /// Traffic flows.
     pub fn connected(&mut self, now: Instant) {
         for (_, wait) in &mut self.waiting {
-            if matches!(wait, Wait::Connect) {
-                *wait = Wait::Settle { connected_at: now, port_at: None };
+            if let Wait::Connect { begun_at } = *wait {
+                *wait = Wait::Settle { begun_at, connected_at: now, port_at: None };
             }
         }
     }
@@ -100,9 +102,13 @@ impl Clients {
         self.waiting
             .iter()
             .filter_map(|(_, wait)| match wait {
-                Wait::Settle { port_at: Some(at), .. } => Some(*at + QBITTORRENT),
-                Wait::Settle { connected_at, port_at: None } => Some(*connected_at + PORT),
-                Wait::Connect | Wait::End => None,
+                Wait::Settle { begun_at, port_at: Some(at), .. } => {
+                    Some((*at + QBITTORRENT).min(*begun_at + CONNECT))
+                }
+                Wait::Settle { begun_at, connected_at, port_at: None } => {
+                    Some((*connected_at + PORT).min(*begun_at + CONNECT))
+                }
+                Wait::Connect { .. } | Wait::End => None,
             })
             .min()
     }
@@ -119,19 +125,20 @@ impl Daemon {
         let summary = self.summary(now);
         let mut waiting = std::mem::take(&mut self.clients.waiting);
         waiting.retain_mut(|(id, wait)| {
-            let Wait::Settle { connected_at, port_at } = wait else { return true };
+            let Wait::Settle { begun_at, connected_at, port_at } = wait else { return true };
+            let is_over = now >= *begun_at + CONNECT;
             let is_settled = view.state != PortState::Asking;
             if is_settled && port_at.is_none() {
                 *port_at = Some(now);
             }
             let tell = match port_at {
-                None if now >= *connected_at + PORT => Tell::Done(
+                None if is_over || now >= *connected_at + PORT => Tell::Done(
                     Exit::NoPort,
                     format!("{summary}; no port granted in {} s, asking goes on", PORT.as_secs()),
                 ),
                 None => return true,
                 Some(_) if qbittorrent => Tell::Done(Exit::Done, summary.clone()),
-                Some(at) if now >= *at + QBITTORRENT => {
+                Some(at) if is_over || now >= *at + QBITTORRENT => {
                     let why =
                         self.sync.view().text.clone().unwrap_or_else(|| "it does not take it".to_owned());
                     Tell::Done(
@@ -183,7 +190,10 @@ impl Daemon {
                 status::State::Disconnected => "disconnected",
             }));
         }
-        let is_ready = self.up.is_some() || (self.killswitch && self.policy_trouble.is_none());
+        // A provider that is away never stalls a boot: whoever waits for the service goes on after the first try.
+        let is_ready = self.up.is_some()
+            || (self.killswitch && self.policy_trouble.is_none())
+            || self.phase.trouble().is_some();
         if is_ready && !self.is_ready {
             self.is_ready = true;
             self.actions.push_back(Action::Ready);

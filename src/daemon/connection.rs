@@ -117,7 +117,8 @@ impl Daemon {
             phase::Action::Choose => self.choose(now),
             phase::Action::Open(server) => {
                 self.say(format!("connecting to {} at {}", server.name, server.endpoint));
-                self.actions.push_back(Action::Open(server));
+                self.round += 1;
+                self.actions.push_back(Action::Open { round: self.round, server });
             }
             phase::Action::Link(ready) => self.link(*ready),
             phase::Action::Look => self.push_for_making(Action::Look),
@@ -149,7 +150,8 @@ impl Daemon {
         }
         let current = self.up.as_ref().filter(|_| !is_bad).map(|up| Box::new(up.server().clone()));
         let memory = Box::new(self.memory.clone());
-        self.actions.push_back(Action::Choose { wish: Box::new(wish), memory, current });
+        self.round += 1;
+        self.actions.push_back(Action::Choose { round: self.round, wish: Box::new(wish), memory, current });
     }
 
     fn push_for_making(&mut self, action: fn(String) -> Action) {
@@ -314,11 +316,7 @@ impl Daemon {
         match &up.ready.connection.port {
             PortHold::Unavailable(why) => Holder::Unavailable(why.clone()),
             PortHold::NatPmp { gateway } => {
-                let settings = natpmp::Settings {
-                    gateway: *gateway,
-                    own_port: self.config.qbittorrent.port,
-                    log_fallback: self.config.port_forwarding.log_fallback.is_some(),
-                };
+                let settings = self.natpmp_settings(*gateway);
                 Holder::NatPmp(Box::new(natpmp::NatPmp::new(settings, now, carried)))
             }
             PortHold::Pia { server_vip, cn } => {
@@ -334,9 +332,19 @@ impl Daemon {
         }
     }
 
+    fn natpmp_settings(&self, gateway: IpAddr) -> natpmp::Settings {
+        natpmp::Settings {
+            gateway,
+            own_port: self.config.qbittorrent.port,
+            log_fallback: self.config.port_forwarding.log_fallback.is_some(),
+        }
+    }
+
     pub(super) fn write_record(&mut self, now: Instant) {
         let (Some(up), Some(wish)) = (&self.up, &self.wish) else { return };
         let policy = up.policy();
+        let view = self.holder.view(now);
+        let port_age = view.since.map_or(0, |at| now.since(at).as_secs());
         let record = Record {
             wish: wish.clone(),
             server: up.server().clone(),
@@ -347,7 +355,8 @@ impl Daemon {
             mark: policy.mark,
             full: policy.full,
             hold: up.ready.connection.port.clone(),
-            port: self.holder.view(now).number,
+            port: view.number,
+            port_since: UnixTime(self.wall.0.saturating_sub(port_age)),
             since: up.since_wall,
             reconnects: self.reconnects,
             choice_by: up.choice.by.clone(),
@@ -383,7 +392,14 @@ impl Daemon {
         self.publisher = publish::Publisher::new(record.port);
         let (gateway, source) = up.gateway(self.config.port_forwarding.gateway);
         self.actions.push_back(Action::OpenSockets { interface: up.interface.clone(), source, gateway });
-        self.holder = self.holder_of(now, &up, record.port.map(|p| (p, now)));
+        self.holder = match (&up.ready.connection.port, record.port) {
+            (PortHold::NatPmp { gateway }, Some(port)) if self.config.port_forwarding.enable => {
+                let since = now - secs(wall.0.saturating_sub(record.port_since.0));
+                let settings = self.natpmp_settings(*gateway);
+                Holder::NatPmp(Box::new(natpmp::NatPmp::adopt(settings, now, port, since)))
+            }
+            (_, port) => self.holder_of(now, &up, port.map(|p| (p, now))),
+        };
         self.up = Some(up);
         self.desire(now);
         self.sync.handle(now, sync::Input::Healthy(true));

@@ -73,8 +73,15 @@ pub enum Event {
     /// SIGHUP, or a connect: the configuration was read again.
     Config(Box<Config>, Box<sync::Settings>),
     Surroundings(Surroundings),
-    Chosen(Result<Choice, Error>),
-    Opened(Box<Result<Ready, Error>>),
+    /// `round` is that of the action; the answer of an overtaken one means nothing.
+    Chosen {
+        round: u64,
+        result: Result<Choice, Error>,
+    },
+    Opened {
+        round: u64,
+        result: Box<Result<Ready, Error>>,
+    },
     Linked(Result<(), Error>),
     /// `None`: the device could not be read.
     Looked(Option<Look>),
@@ -141,12 +148,16 @@ pub enum Action {
     Tell(ClientId, Tell),
     /// Rank servers on a worker: [`Event::Chosen`]. `current`: the healthy server in use.
     Choose {
+        round: u64,
         wish: Box<Wish>,
         memory: Box<Memory>,
         current: Option<Box<Server>>,
     },
     /// Log in and resolve on a worker: [`Event::Opened`].
-    Open(Box<Server>),
+    Open {
+        round: u64,
+        server: Box<Server>,
+    },
     /// Load this rule set unless it is loaded: [`Event::PolicyLoaded`].
     Load(Box<Policy>),
     /// Remember it across reboots, before the rules change.
@@ -226,6 +237,8 @@ pub struct Daemon {
     killswitch: bool,
     wish: Option<Wish>,
     phase: Phase,
+    /// Of the last question to a worker.
+    round: u64,
     making: Option<Making>,
     up: Option<Up>,
     holder: Holder,
@@ -269,6 +282,7 @@ impl Daemon {
             killswitch,
             wish: None,
             phase: Phase::default(),
+            round: 0,
             making: None,
             up: None,
             holder: Holder::Off,
@@ -324,8 +338,11 @@ impl Daemon {
             Event::Signal(Signal::Leave) => self.leave(),
             Event::Config(config, qbittorrent) => self.handle_config(now, *config, *qbittorrent),
             Event::Surroundings(found) => self.handle_surroundings(found),
-            Event::Chosen(result) => self.phase.handle(now, phase::Input::Chosen(result)),
-            Event::Opened(result) => self.phase.handle(now, phase::Input::Opened(result)),
+            Event::Chosen { round, .. } | Event::Opened { round, .. } if round != self.round => {
+                log::debug!("daemon: an overtaken answer is ignored");
+            }
+            Event::Chosen { result, .. } => self.phase.handle(now, phase::Input::Chosen(result)),
+            Event::Opened { result, .. } => self.phase.handle(now, phase::Input::Opened(result)),
             Event::Linked(result) => self.phase.handle(now, phase::Input::Linked(result)),
             Event::Looked(look) => self.handle_look(now, look),
             Event::Echo { seq } => self.monitor(now, monitor::Input::Echo { seq }),
@@ -414,6 +431,8 @@ impl Daemon {
                 self.actions.push_back(Action::Tell(id, Tell::Done(Exit::Done, text.to_owned())));
             }
             Ask::Status => {
+                // Whoever looks often sees what qBittorrent does at the moment.
+                self.sync.handle(now, sync::Input::Refresh);
                 let text = self.snapshot(now).emit();
                 self.actions.push_back(Action::Tell(id, Tell::Status(text)));
             }
@@ -436,7 +455,7 @@ impl Daemon {
         if wish.ks && !self.killswitch {
             self.change_killswitch(true);
         }
-        self.clients.wait_for_connect(id);
+        self.clients.wait_for_connect(id, now);
         let stays = self.up.as_ref().is_some_and(|up| up.meets(&wish)) && !self.phase.is_running();
         let is_up = self.up.is_some();
         let dns_changes = self.wish.as_ref().is_some_and(|w| w.dns != wish.dns);

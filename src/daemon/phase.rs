@@ -381,3 +381,6 @@ impl Phase {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

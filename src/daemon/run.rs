@@ -255,12 +255,13 @@ impl Supervisor {
     fn perform(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Tell(id, tell) => self.tell(id, &tell),
-            Action::Choose { wish, memory, current } => {
-                let job = jobs::choose(self.daemon.config().clone(), *wish, *memory, current.map(|c| *c));
+            Action::Choose { round, wish, memory, current } => {
+                let job =
+                    jobs::choose(round, self.daemon.config().clone(), *wish, *memory, current.map(|c| *c));
                 self.workers.start(Lane::Outside, job);
             }
-            Action::Open(server) => {
-                let job = jobs::open(self.daemon.config().clone(), *server);
+            Action::Open { round, server } => {
+                let job = jobs::open(round, self.daemon.config().clone(), *server);
                 self.workers.start(Lane::Outside, job);
             }
             Action::Load(policy) => return Some(Event::PolicyLoaded(self.load_policy(&policy))),

@@ -3,7 +3,6 @@
 pub mod device;
 pub mod plan;
 mod routes;
-pub mod stats;
 
 use crate::address::IpNet;
 use crate::config::secret::{PublicKey, SecretKey};

@@ -89,12 +89,13 @@ pub fn find_token(config: Config, refused: Option<Secret>) -> impl FnOnce() -> E
 
 /// Lists, filters, measures where there is something to choose, and ranks.
 pub fn choose(
+    round: u64,
     config: Config,
     wish: Wish,
     memory: Memory,
     current: Option<Server>,
 ) -> impl FnOnce() -> Event + Send {
-    move || Event::Chosen(ranked(&config, &wish, memory, current.as_ref()))
+    move || Event::Chosen { round, result: ranked(&config, &wish, memory, current.as_ref()) }
 }
 
 fn ranked(config: &Config, wish: &Wish, mut memory: Memory, current: Option<&Server>) -> Result<Choice> {
@@ -135,8 +136,8 @@ fn ranked(config: &Config, wish: &Wish, mut memory: Memory, current: Option<&Ser
 const RANKED_MOST: usize = 20;
 
 /// Logs in where needed, and resolves endpoint names outside the tunnel.
-pub fn open(config: Config, server: Server) -> impl FnOnce() -> Event + Send {
-    move || Event::Opened(Box::new(opened(&config, &server)))
+pub fn open(round: u64, config: Config, server: Server) -> impl FnOnce() -> Event + Send {
+    move || Event::Opened { round, result: Box::new(opened(&config, &server)) }
 }
 
 fn opened(config: &Config, server: &Server) -> Result<Ready> {
