@@ -379,6 +379,7 @@ impl Daemon {
             (self.clients.poll_timeout(), "client"),
             (self.lent.poll_timeout(), "loan"),
             (self.repair.poll_timeout(), "repair"),
+            (self.lent.poll_timeout(), "loan"),
         ]
         .into_iter()
         .filter_map(|(at, why)| Some((at?, why)))
@@ -393,6 +394,7 @@ impl Daemon {
         self.monitor(now, monitor::Input::Wake);
         self.lent.wake(now);
         self.repair.handle(now, repair::Input::Wake);
+        self.lent.wake(now);
     }
 
     /// Lets what one part decided reach the others, until nothing moves any more.
