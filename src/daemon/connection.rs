@@ -1,24 +1,18 @@
 //! The tunnel in use and the one being made: what `phase` asks for is turned into actions here, and what becomes of
 //! them is remembered.
 
-use super::lease::{self, Holder, natpmp};
-use super::monitor::{self, Monitor};
+use super::lease::{Holder, natpmp};
+use super::monitor::Monitor;
 use super::phase::{self, Choice, Purpose, Ready};
 use super::record::Record;
 use super::wish::Wish;
-use super::{Action, Daemon, Ending, LeaseEvent, Look};
+use super::{Action, Daemon, Ending, Look};
 use super::{publish, repair, sync};
 use crate::error::{Error, Exit};
 use crate::firewall::{TUNNEL_MARK, TunnelPolicy};
-use crate::provider::pia::forward::Gateway;
 use crate::provider::{Country, PortHold, Server};
 use crate::time::{Instant, UnixTime, secs};
-use crate::wire::http::Route;
-use std::net::{IpAddr, SocketAddr};
-
-/// An adopted tunnel's handshake is not taken to be older than this, whatever a clock that was set since says; chosen:
-/// WireGuard's REKEY_AFTER_TIME, so that an adopted tunnel is not condemned unheard.
-const HANDSHAKE_MOST: u64 = 120;
+use std::net::IpAddr;
 
 /// A link whose handshake is awaited.
 #[derive(Debug)]
@@ -180,79 +174,6 @@ impl Daemon {
         });
     }
 
-    pub(super) fn handle_look(&mut self, now: Instant, look: Option<Look>) {
-        if self.making.is_some() {
-            let shaken = look.is_some_and(|l| l.handshake.is_some());
-            return self.phase.handle(now, phase::Input::Looked { shaken });
-        }
-        let Some(up) = &mut self.up else { return };
-        let Some(look) = look else { return self.monitor(now, monitor::Input::Sample(None)) };
-        if look.handshake != up.look.handshake {
-            // The kernel counts by the wall clock, which may have been set since.
-            let by_wall = look.handshake.map_or(0, |at| self.wall.0.saturating_sub(at.0));
-            let age = if up.looked_at.is_none() { secs(by_wall.min(HANDSHAKE_MOST)) } else { secs(0) };
-            up.shaken_at = now - age;
-        }
-        up.look = look.clone();
-        up.looked_at = Some(now);
-        self.repair.handle(now, repair::Input::Received(look.rx_bytes));
-        let sample = monitor::Sample {
-            rx_bytes: look.rx_bytes,
-            tx_bytes: look.tx_bytes,
-            handshake_age: look.handshake.map(|_| now.since(up.shaken_at)),
-        };
-        self.monitor(now, monitor::Input::Sample(Some(sample)));
-    }
-
-    pub(super) fn monitor_settings(&self) -> monitor::Settings {
-        let m = &self.config.monitor;
-        monitor::Settings {
-            interval: m.interval,
-            failures: m.failures,
-            latency_threshold: m.latency_threshold,
-        }
-    }
-
-    pub(super) fn monitor(&mut self, now: Instant, input: monitor::Input) {
-        if let Some(up) = &mut self.up {
-            up.monitor.handle(now, input);
-        }
-    }
-
-    /// Does what the monitor asks for; another server is taken when it says so.
-    pub(super) fn judge(&mut self, now: Instant) {
-        while let Some(up) = &mut self.up
-            && let Some(action) = up.monitor.poll_action()
-        {
-            let interface = up.interface.clone();
-            match action {
-                monitor::Action::SendEcho { seq } => self.actions.push_back(Action::Ping { seq }),
-                // While another link is made its handshake is what is looked at.
-                monitor::Action::TakeSample if self.making.is_some() => {}
-                monitor::Action::TakeSample => self.actions.push_back(Action::Look(interface)),
-                monitor::Action::ReaddPeer => self.actions.push_back(Action::Restart(interface)),
-                monitor::Action::SwitchServer(reason) => self.replace(now, &reason.to_string()),
-            }
-        }
-        while let Some(action) = self.phase.poll_action() {
-            self.handle_phase(now, action);
-        }
-    }
-
-    fn replace(&mut self, now: Instant, reason: &str) {
-        if self.phase.is_running() || self.ending.is_some() {
-            return;
-        }
-        if self.has_no_way() {
-            // No server is to blame: the way back brings another monitor.
-            return log::warn!("monitor: {reason}; there is no way out, so the server stays");
-        }
-        log::warn!("monitor: {reason}; taking another server");
-        self.sync.handle(now, sync::Input::Healthy(false));
-        self.phase.handle(now, phase::Input::Begin(Purpose::Replace(reason.to_owned())));
-        self.refresh_policy();
-    }
-
     pub(super) fn handle_committed(&mut self, now: Instant, result: Result<(), Error>) {
         if result.is_ok()
             && let Some(making) = self.making.take()
@@ -297,47 +218,6 @@ impl Daemon {
         self.sync.handle(now, sync::Input::Healthy(true));
         self.repair.handle(now, repair::Input::Changed(repair::Part::Network));
         self.write_record(now);
-    }
-
-    /// Tells the machine that keeps qBittorrent what it is to have.
-    fn desire(&mut self, now: Instant) {
-        let Some(up) = &self.up else { return };
-        let addresses = &up.ready.connection.tunnel.addresses;
-        let Some(address) = addresses.iter().find(|a| a.is_ipv4()).or(addresses.first()) else { return };
-        let port = self.holder.view(now).number;
-        let desired = sync::Desired { port, interface: up.interface.clone(), address: address.addr };
-        self.sync.handle(now, sync::Input::Desired(Some(desired)));
-    }
-
-    fn holder_of(&self, now: Instant, up: &Up, carried: Option<(u16, Instant)>) -> Holder {
-        if !self.config.port_forwarding.enable {
-            return Holder::Off;
-        }
-        match &up.ready.connection.port {
-            PortHold::Unavailable(why) => Holder::Unavailable(why.clone()),
-            PortHold::NatPmp { gateway } => {
-                let settings = self.natpmp_settings(*gateway);
-                Holder::NatPmp(Box::new(natpmp::NatPmp::new(settings, now, carried)))
-            }
-            PortHold::Pia { server_vip, cn } => {
-                let (_, Some(source)) = up.gateway(None) else {
-                    return Holder::Unavailable(
-                        "the tunnel has no address to ask for a port from".to_owned(),
-                    );
-                };
-                let route = Route::Tunnel { interface: up.interface.clone(), source };
-                let gateway = Gateway { server_vip: *server_vip, cn: cn.clone(), route };
-                Holder::Pia(Box::new(lease::pia::Pia::new(gateway, carried)))
-            }
-        }
-    }
-
-    fn natpmp_settings(&self, gateway: IpAddr) -> natpmp::Settings {
-        natpmp::Settings {
-            gateway,
-            own_port: self.config.qbittorrent.port,
-            log_fallback: self.config.port_forwarding.log_fallback.is_some(),
-        }
     }
 
     pub(super) fn write_record(&mut self, now: Instant) {
@@ -424,48 +304,6 @@ impl Daemon {
                     self.ending = Some(Ending::TearingDown);
                     self.tear_down();
                 }
-            }
-        }
-    }
-
-    pub(super) fn handle_lease(&mut self, now: Instant, event: LeaseEvent) {
-        match event {
-            LeaseEvent::Datagram { from, bytes } => self.hear(now, from, &bytes),
-            LeaseEvent::SocketFailed(why) => self.holder.handle(now, lease::Input::SocketFailed(&why)),
-            LeaseEvent::Log(text) => self.holder.handle(now, lease::Input::Log(&text)),
-            LeaseEvent::Reply { id, reply } => {
-                self.holder.handle(now, lease::Input::Reply { id, wall: self.wall, reply });
-            }
-            LeaseEvent::Grant(kept) => self.holder.handle(now, lease::Input::Grant(kept)),
-            LeaseEvent::Token(result) => self.holder.handle(now, lease::Input::Token(result)),
-        }
-    }
-
-    fn hear(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
-        self.holder.handle(now, lease::Input::Datagram { from, bytes });
-    }
-
-    /// Gives the port to those who are told of it.
-    pub(super) fn publish(&mut self, now: Instant) {
-        if self.up.is_some() {
-            let number = self.holder.view(now).number;
-            self.publisher.handle(now, publish::Input::Number(number));
-        }
-        while let Some(action) = self.publisher.poll_action() {
-            match action {
-                publish::Action::OpenFirewall(number) => {
-                    if let Some(up) = &mut self.up {
-                        up.open_port = number;
-                    }
-                    self.refresh_policy();
-                    self.write_record(now);
-                    self.publisher.handle(now, publish::Input::Done(publish::Target::Firewall, Ok(())));
-                }
-                publish::Action::TellQbittorrent(_) => {
-                    self.desire(now);
-                    self.publisher.handle(now, publish::Input::Done(publish::Target::Qbittorrent, Ok(())));
-                }
-                other => self.actions.push_back(Action::Publish(other)),
             }
         }
     }

@@ -7,11 +7,15 @@
 pub mod clients;
 mod connection;
 pub mod control;
+mod ending;
+mod event;
+mod judge;
 pub mod lease;
 mod lend;
 pub mod monitor;
 pub mod phase;
 mod policy;
+mod port;
 pub mod publish;
 pub mod record;
 mod recovery;
@@ -21,211 +25,24 @@ mod snapshot;
 pub mod sync;
 pub mod wish;
 
-use crate::address::IpNet;
 use crate::change::state::KillSwitch;
 use crate::config::Config;
-use crate::config::secret::Secret;
 use crate::error::{Error, Exit};
 use crate::firewall::Policy;
-use crate::provider::Server;
-use crate::provider::pia::forward::Grant;
 use crate::select::memory::Memory;
-use crate::time::{Duration, Instant, UnixTime, secs};
-use crate::wire::http::{HttpError, Reply};
+use crate::time::{Instant, UnixTime};
 use clients::{ClientId, Clients};
 use connection::{Making, Up};
 use control::{Ask, Tell};
+use ending::Ending;
 use lease::Holder;
-use phase::{Choice, Phase, Purpose, Ready};
+use phase::{Phase, Purpose, Ready};
 use publish::Publisher;
-use record::Record;
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use sync::Sync;
 use wish::Wish;
 
-/// What the rest of the machine looks like, as far as the rules depend on it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surroundings {
-    /// Networks of the addresses on links that are not ours, nor loopback.
-    pub attached: Vec<IpNet>,
-    /// Physical links, for the egress hook.
-    pub links: Vec<String>,
-    /// The machine's own resolvers, from the resolver file as its owner wrote it.
-    pub resolvers: Vec<IpAddr>,
-}
-
-/// Signals, as the contract gives them meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGTERM, SIGINT: `disconnect` without flags.
-    Disconnect,
-    /// SIGUSR1: leave everything to the next supervisor.
-    Leave,
-}
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event {
-    Client(ClientId, Ask),
-    ClientGone(ClientId),
-    Signal(Signal),
-    /// SIGHUP, or a connect: the configuration was read again.
-    Config(Box<Config>, Box<sync::Settings>),
-    Surroundings(Surroundings),
-    /// `round` is that of the action; the answer of an overtaken one means nothing.
-    Chosen {
-        round: u64,
-        result: Result<Choice, Error>,
-    },
-    Opened {
-        round: u64,
-        result: Box<Result<Ready, Error>>,
-    },
-    Linked(Result<(), Error>),
-    /// `None`: the device could not be read.
-    Looked(Option<Look>),
-    /// The gateway answered an echo request.
-    Echo {
-        seq: u16,
-    },
-    Committed(Result<(), Error>),
-    /// The rule set is loaded, or why not.
-    PolicyLoaded(Result<(), Error>),
-    /// For the machine that holds the port.
-    Lease(LeaseEvent),
-    /// An effect of a port change ended.
-    Published(publish::Target, Result<(), String>),
-    /// qBittorrent's answer.
-    QbittorrentReply {
-        id: u64,
-        reply: Result<Reply, HttpError>,
-    },
-    /// Whether a socket listens where it was asked about; `None` where that cannot be seen.
-    Listening(Option<bool>),
-    TornDown(Result<(), Error>),
-    /// Something was changed, by us or by others.
-    Changed(repair::Part),
-    /// What was missing is put back, or why not.
-    Inspected(Box<repair::Found>),
-    /// The machine slept this long.
-    Resumed(Duration),
-    Wake,
-}
-
-#[derive(Debug)]
-pub enum LeaseEvent {
-    Datagram {
-        from: std::net::SocketAddr,
-        bytes: Vec<u8>,
-    },
-    SocketFailed(String),
-    Log(String),
-    /// A gateway's answer over HTTPS.
-    Reply {
-        id: u64,
-        reply: Result<Reply, HttpError>,
-    },
-    /// The signed port that was on disk.
-    Grant(Option<Grant>),
-    Token(Result<Secret, Error>),
-}
-
-/// What a look at the WireGuard device showed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Look {
-    /// Of the peer with the latest one; `None` = never.
-    pub handshake: Option<UnixTime>,
-    /// Of the link.
-    pub mtu: Option<u32>,
-    pub rx_bytes: u64,
-    pub tx_bytes: u64,
-}
-
-/// What the caller is to do. Those answered by an event name it.
-#[derive(Debug)]
-pub enum Action {
-    Tell(ClientId, Tell),
-    /// Rank servers on a worker: [`Event::Chosen`]. `current`: the healthy server in use.
-    Choose {
-        round: u64,
-        wish: Box<Wish>,
-        memory: Box<Memory>,
-        current: Option<Box<Server>>,
-    },
-    /// Log in and resolve on a worker: [`Event::Opened`].
-    Open {
-        round: u64,
-        server: Box<Server>,
-    },
-    /// Load this rule set unless it is loaded: [`Event::PolicyLoaded`].
-    Load(Box<Policy>),
-    /// Remember it across reboots, before the rules change.
-    Remember(Option<KillSwitch>),
-    /// Make the link, or change its peer in place, and trigger a handshake: [`Event::Linked`].
-    Link {
-        interface: String,
-        ready: Box<Ready>,
-        in_place: bool,
-    },
-    /// Read the device: [`Event::Looked`].
-    Look(String),
-    /// Begin the handshake anew.
-    Restart(String),
-    /// Send an echo request to the gateway inside the tunnel.
-    Ping {
-        seq: u16,
-    },
-    /// Send the machine's traffic through it: routes, rules, resolver; then the old link goes: [`Event::Committed`].
-    Commit {
-        interface: String,
-        ready: Box<Ready>,
-        old: Option<String>,
-        dns: bool,
-    },
-    /// Take back what `Link` made; in place: put the earlier peer back.
-    Drop {
-        interface: String,
-        in_place: bool,
-    },
-    /// Delete tracked flows that are not ours.
-    ForgetFlows,
-    /// Open the sockets of the tunnel (NAT-PMP, echo), in place of earlier ones.
-    OpenSockets {
-        interface: String,
-        source: Option<IpAddr>,
-        gateway: Option<IpAddr>,
-    },
-    CloseSockets,
-    Lease(lease::Action),
-    Publish(publish::Action),
-    /// Requests are answered by [`Event::QbittorrentReply`], looks by [`Event::Listening`].
-    Sync(sync::Action),
-    /// What the next supervisor needs; `None` removes it.
-    Record(Option<Box<Record>>),
-    /// Write `status.json`.
-    Snapshot,
-    /// Run `[monitor] on_state`.
-    StateHook(&'static str),
-    /// READY, for a service manager.
-    Ready,
-    /// Look whether these are as they shall be, and put back what is missing: [`Event::Inspected`].
-    Inspect(Vec<repair::Part>),
-    /// Undo everything but the rule set under a closed kill switch: [`Event::TornDown`].
-    TearDown,
-    Exit(Exit),
-}
-
-/// How the supervisor ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    /// qBittorrent is given its port back, until then at the latest.
-    Restoring { until: Instant },
-    /// Disconnecting; clients that asked are told.
-    TearingDown,
-    /// Nothing but `Exit` is left to do.
-    Over,
-}
+pub use event::{Action, Event, LeaseEvent, Look, Signal, Surroundings};
 
 /// The supervisor.
 #[derive(Debug)]
@@ -263,9 +80,6 @@ pub struct Daemon {
     wall: UnixTime,
     actions: VecDeque<Action>,
 }
-
-/// Giving qBittorrent its port back may take this long of `disconnect`'s 10 s; chosen.
-const RESTORE: Duration = secs(4);
 
 impl Daemon {
     pub fn new(
@@ -470,90 +284,6 @@ impl Daemon {
         }
         let purpose = if is_up { Purpose::Switch } else { Purpose::First { forever: self.is_service } };
         self.phase.handle(now, phase::Input::Begin(purpose));
-    }
-
-    /// `disconnect [--ks]`: what waits is told when it is done.
-    fn disconnect(&mut self, now: Instant, ks: Option<bool>) {
-        if self.ending.is_some() {
-            return;
-        }
-        if self.phase.is_running() {
-            self.phase.handle(now, phase::Input::Cancel);
-            while let Some(action) = self.phase.poll_action() {
-                if let phase::Action::Drop { .. } = action {
-                    self.handle_phase(now, action);
-                }
-            }
-            self.clients
-                .fail_connects(&mut self.actions, &Error::new(Exit::Interrupted, "disconnected meanwhile"));
-        }
-        if let Some(on) = ks {
-            self.closing = Some(on);
-        }
-        self.ending = Some(Ending::Restoring { until: now + RESTORE });
-        self.sync.handle(now, sync::Input::Restore);
-    }
-
-    fn restoring_until(&self) -> Option<Instant> {
-        match self.ending {
-            Some(Ending::Restoring { until }) => Some(until),
-            _ => None,
-        }
-    }
-
-    /// Goes on to the tear-down once qBittorrent is as it shall be, or has had its time.
-    fn end_restoring(&mut self, now: Instant) {
-        let Some(until) = self.restoring_until() else { return };
-        let view = self.sync.view();
-        let is_over = view.restored || self.sync.poll_timeout().is_none() || now >= until;
-        if is_over {
-            self.change_killswitch(self.closing.unwrap_or(self.killswitch));
-            self.ending = Some(Ending::TearingDown);
-            self.tear_down();
-        }
-    }
-
-    pub(super) fn tear_down(&mut self) {
-        self.up = None;
-        self.making = None;
-        self.holder = Holder::Off;
-        self.actions.push_back(Action::CloseSockets);
-        self.actions.push_back(Action::Publish(publish::Action::RemovePortFile));
-        self.actions.push_back(Action::Publish(publish::Action::RemoveSecondFile));
-        self.refresh_policy();
-        self.actions.push_back(Action::Record(None));
-        self.actions.push_back(Action::TearDown);
-    }
-
-    fn torn_down(&mut self, result: Result<(), Error>) {
-        let result = result.map(|()| {
-            let words =
-                if self.killswitch { "kill switch on: the machine is closed" } else { "kill switch off" };
-            let bound = if self.config.qbittorrent.enable && !self.config.qbittorrent.unbind {
-                "qBittorrent stays bound to the tunnel; "
-            } else {
-                ""
-            };
-            format!("disconnected; {bound}{words}")
-        });
-        self.clients.end(&mut self.actions, &result);
-        self.ending = Some(Ending::Over);
-        let exit = match (&result, &self.last_error) {
-            (Err(e), _) => e.exit(),
-            (Ok(_), Some(e)) if self.is_service => e.exit(),
-            (Ok(_), _) => Exit::Done,
-        };
-        self.actions.push_back(Action::Snapshot);
-        self.actions.push_back(Action::Exit(exit));
-    }
-
-    /// SIGUSR1: the next supervisor adopts everything.
-    fn leave(&mut self) {
-        if self.ending.is_none() {
-            log::info!("supervisor: leaving the tunnel to the next one");
-            self.ending = Some(Ending::Over);
-            self.actions.push_back(Action::Exit(Exit::Done));
-        }
     }
 
     fn handle_config(&mut self, now: Instant, config: Config, qbittorrent: sync::Settings) {

@@ -1,0 +1,95 @@
+//! Who holds the forwarded port, and who is told of it.
+
+use super::connection::Up;
+use super::lease::{self, Holder, natpmp};
+use super::{Action, Daemon, LeaseEvent, publish, sync};
+use crate::provider::PortHold;
+use crate::provider::pia::forward::Gateway;
+use crate::time::Instant;
+use crate::wire::http::Route;
+use std::net::{IpAddr, SocketAddr};
+
+impl Daemon {
+    /// Tells the machine that keeps qBittorrent what it is to have.
+    pub(super) fn desire(&mut self, now: Instant) {
+        let Some(up) = &self.up else { return };
+        let addresses = &up.ready.connection.tunnel.addresses;
+        let Some(address) = addresses.iter().find(|a| a.is_ipv4()).or(addresses.first()) else { return };
+        let port = self.holder.view(now).number;
+        let desired = sync::Desired { port, interface: up.interface.clone(), address: address.addr };
+        self.sync.handle(now, sync::Input::Desired(Some(desired)));
+    }
+
+    pub(super) fn holder_of(&self, now: Instant, up: &Up, carried: Option<(u16, Instant)>) -> Holder {
+        if !self.config.port_forwarding.enable {
+            return Holder::Off;
+        }
+        match &up.ready.connection.port {
+            PortHold::Unavailable(why) => Holder::Unavailable(why.clone()),
+            PortHold::NatPmp { gateway } => {
+                let settings = self.natpmp_settings(*gateway);
+                Holder::NatPmp(Box::new(natpmp::NatPmp::new(settings, now, carried)))
+            }
+            PortHold::Pia { server_vip, cn } => {
+                let (_, Some(source)) = up.gateway(None) else {
+                    return Holder::Unavailable(
+                        "the tunnel has no address to ask for a port from".to_owned(),
+                    );
+                };
+                let route = Route::Tunnel { interface: up.interface.clone(), source };
+                let gateway = Gateway { server_vip: *server_vip, cn: cn.clone(), route };
+                Holder::Pia(Box::new(lease::pia::Pia::new(gateway, carried)))
+            }
+        }
+    }
+
+    pub(super) fn natpmp_settings(&self, gateway: IpAddr) -> natpmp::Settings {
+        natpmp::Settings {
+            gateway,
+            own_port: self.config.qbittorrent.port,
+            log_fallback: self.config.port_forwarding.log_fallback.is_some(),
+        }
+    }
+
+    pub(super) fn handle_lease(&mut self, now: Instant, event: LeaseEvent) {
+        match event {
+            LeaseEvent::Datagram { from, bytes } => self.hear(now, from, &bytes),
+            LeaseEvent::SocketFailed(why) => self.holder.handle(now, lease::Input::SocketFailed(&why)),
+            LeaseEvent::Log(text) => self.holder.handle(now, lease::Input::Log(&text)),
+            LeaseEvent::Reply { id, reply } => {
+                self.holder.handle(now, lease::Input::Reply { id, wall: self.wall, reply });
+            }
+            LeaseEvent::Grant(kept) => self.holder.handle(now, lease::Input::Grant(kept)),
+            LeaseEvent::Token(result) => self.holder.handle(now, lease::Input::Token(result)),
+        }
+    }
+
+    pub(super) fn hear(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        self.holder.handle(now, lease::Input::Datagram { from, bytes });
+    }
+
+    /// Gives the port to those who are told of it.
+    pub(super) fn publish(&mut self, now: Instant) {
+        if self.up.is_some() {
+            let number = self.holder.view(now).number;
+            self.publisher.handle(now, publish::Input::Number(number));
+        }
+        while let Some(action) = self.publisher.poll_action() {
+            match action {
+                publish::Action::OpenFirewall(number) => {
+                    if let Some(up) = &mut self.up {
+                        up.open_port = number;
+                    }
+                    self.refresh_policy();
+                    self.write_record(now);
+                    self.publisher.handle(now, publish::Input::Done(publish::Target::Firewall, Ok(())));
+                }
+                publish::Action::TellQbittorrent(_) => {
+                    self.desire(now);
+                    self.publisher.handle(now, publish::Input::Done(publish::Target::Qbittorrent, Ok(())));
+                }
+                other => self.actions.push_back(Action::Publish(other)),
+            }
+        }
+    }
+}
