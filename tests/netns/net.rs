@@ -311,3 +311,17 @@ fn a_kernel_without_wireguard_says_so_in_one_sentence() {
         kernel.delete_link("wg0").unwrap();
     });
 }
+
+#[test]
+fn links_that_lead_out_are_told_from_bridges_and_what_hangs_on_them() {
+    in_namespace("net::links_that_lead_out_are_told_from_bridges_and_what_hangs_on_them", || {
+        let kernel = home();
+        run("ip link add docker0 type bridge");
+        run("ip link add pod0 type veth peer pod1");
+        run("ip link set pod0 master docker0");
+        let links = kernel.links().unwrap();
+        let mut out: Vec<&str> = links.iter().filter(|l| l.leads_out()).map(|l| &l.name[..]).collect();
+        out.sort_unstable();
+        assert_eq!(out, ["eth0", "isp0", "pod1"]);
+    });
+}

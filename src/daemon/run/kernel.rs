@@ -224,7 +224,8 @@ pub fn surroundings(sys: &dyn Machine, changes: &crate::change::Changes) -> Resu
         addresses.iter().filter(|a| is_other(&a.device)).map(|a| a.net.network()).collect();
     attached.sort_unstable();
     attached.dedup();
-    let physical = links.iter().filter(|l| is_other(&l.name)).map(|l| l.name.clone()).collect();
+    let physical =
+        links.iter().filter(|l| l.leads_out() && is_other(&l.name)).map(|l| l.name.clone()).collect();
     let mut resolvers: Vec<IpAddr> = resolve::outside_servers().iter().map(SocketAddr::ip).collect();
     resolvers.dedup();
     Ok(Surroundings { attached, links: physical, resolvers })

@@ -56,6 +56,7 @@ impl FakeNet {
             up: true,
             lower_up: true,
             loopback: name == "lo",
+            is_port: false,
             address: vec![2, 0, 0, 0, 0, index as u8],
         };
         let kernel_rule =
@@ -194,6 +195,7 @@ impl Net for FakeNet {
                 up: false,
                 lower_up: false,
                 loopback: false,
+                is_port: false,
                 address: Vec::new(),
             });
             s.devices.push(Device {

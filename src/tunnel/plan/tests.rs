@@ -66,6 +66,7 @@ fn apply(found: &mut Found, step: Step) {
             up: false,
             lower_up: false,
             loopback: false,
+            is_port: false,
             address: Vec::new(),
         }),
         Step::SetWireguard { change, .. } => {

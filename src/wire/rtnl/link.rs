@@ -23,6 +23,7 @@ const IFF_LOWER_UP: u32 = 1 << 16;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
 
@@ -43,6 +44,8 @@ pub struct Link {
     /// Whether the layer below works: carrier.
     pub lower_up: bool,
     pub loopback: bool,
+    /// Whether it is a port of a bridge, bond or the like.
+    pub is_port: bool,
     /// The hardware address; empty where there is none.
     pub address: Vec<u8>,
 }
@@ -50,6 +53,15 @@ pub struct Link {
 impl Link {
     pub fn is_wireguard(&self) -> bool {
         self.kind.as_deref() == Some("wireguard")
+    }
+
+    /// Whether frames that leave by it can leave the machine bare: hardware, and what may be the machine's only uplink
+    /// where it is itself a container. Not a bridge, whose ports say where a frame goes, nor the port behind which a
+    /// container or a virtual machine sits.
+    pub fn leads_out(&self) -> bool {
+        let leads_in = self.is_port && matches!(self.kind.as_deref(), Some("veth" | "tun"));
+        let is_bridge = self.kind.as_deref() == Some("bridge");
+        !self.loopback && !self.is_wireguard() && !is_bridge && !leads_in
     }
 }
 
@@ -87,12 +99,14 @@ pub fn parse(payload: &[u8]) -> Result<Link, Malformed> {
         up: flags & IFF_UP != 0,
         lower_up: flags & IFF_LOWER_UP != 0,
         loopback: flags & IFF_LOOPBACK != 0,
+        is_port: false,
         address: Vec::new(),
     };
     for attr in attrs_behind(payload, LINK_HEADER)? {
         let attr = attr?;
         match attr.kind {
             IFLA_IFNAME => link.name = attr.string(),
+            IFLA_MASTER => link.is_port = true,
             IFLA_MTU => link.mtu = attr.u32()?,
             IFLA_ADDRESS => link.address = attr.payload.to_vec(),
             IFLA_LINKINFO => {
