@@ -16,6 +16,7 @@
 //! - **mDNS** to its link-local groups.
 //! - **The LAN**, but nothing to its ports 53 and 853. LAN means private ranges; a public range only when the
 //!   configuration names it ([`lan`]).
+//! - **Answers of ports let in** by [`Policy::inbound`].
 //! - **Whatever goes through an open tunnel**, but DNS (ports 53 and 853, TCP and UDP) only to the resolver in use.
 //!   With [`DnsPolicy::Machine`] the machine's own resolvers may be asked wherever they are.
 //!
@@ -27,11 +28,13 @@
 //! - Rules look at the interface a packet really leaves by, so neither a socket bound to a link nor an injected route
 //!   finds a way out: it finds the drop at the end.
 //! - No rule accepts outgoing packets because their flow is "established": what was allowed a policy ago is not
-//!   allowed on that account. Forwarded traffic (containers, virtual machines) follows the same rules.
+//!   allowed on that account. Forwarded traffic (containers, virtual machines) follows the same rules: it goes through
+//!   an open tunnel or stays within the LAN, from which alone published ports can be reached.
 //! - A packet to the tunnel's address that arrives on another interface is dropped before connection tracking sees it
 //!   (CVE-2019-14899), also while the kill switch is open.
 //! - Packet sockets, which pass by every rule above, meet the same list again in an egress chain on each physical
-//!   link, where the kernel has that hook (5.16). AF_XDP has no hook at all.
+//!   link, where the kernel has that hook (5.16). AF_XDP has no hook at all, and a frame that bears a VLAN tag among
+//!   its own bytes is judged by what follows the tag's first half.
 //! - Both address families are closed alike. Denied packets are dropped, not rejected: a sender on this machine learns
 //!   of a dropped datagram at once (EPERM), a connection outlives the moment in which a tunnel changes, and no answer
 //!   has to find its own way out.

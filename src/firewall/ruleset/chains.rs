@@ -4,7 +4,7 @@
 use super::nets::{Ip, Nets};
 use super::rule::{ETHER_ARP, ETHER_EAPOL, ETHER_IPV4, ETHER_IPV6, ETHER_TAG, Match, Rule, Then, Transport};
 use super::{Chain, Point};
-use crate::address::IpNet;
+use crate::address::{IpNet, PRIVATE};
 use crate::firewall::{DnsPolicy, Inbound, OWN_MARK, Policy, TunnelPolicy};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -160,9 +160,7 @@ fn forward(policy: &Policy) -> Vec<Rule> {
     rules.extend(mdns(Ip::V4));
     let within_lan: Vec<_> =
         nets(&policy.lan).map(|lan| [Match::From(lan.clone()), Match::To(lan)]).collect();
-    for [from, to] in within_lan.clone() {
-        rules.push(accept("published on the LAN", [Match::Published, from, to]));
-    }
+    rules.extend(published_on_the_lan(policy));
     rules.extend(name_answers(policy));
     rules.extend(names_through(policy));
     rules.extend(through_tunnel(policy));
@@ -192,6 +190,18 @@ fn egress_rules(policy: &Policy, link: &str) -> Vec<Rule> {
         rules.push(accept("let in", [port]));
     }
     rules
+}
+
+/// A port of a container that this machine publishes may be reached from the LAN, which need not name the container's
+/// network; a resolver's as well.
+fn published_on_the_lan(policy: &Policy) -> Vec<Rule> {
+    let both = |ip| Some((Nets::of(ip, &policy.lan)?, Nets::of(ip, &PRIVATE)?));
+    let rules = Ip::BOTH.into_iter().filter_map(both).map(|(lan, private)| {
+        let question = [Match::Published, Match::From(lan.clone()), Match::To(private.clone())];
+        let answer = vec![Match::Published, Match::Reply, Match::From(private), Match::To(lan)];
+        [accept("published", question), accept("published", answer)]
+    });
+    rules.flatten().collect()
 }
 
 /// The tunnel's own packets, to its server and nobody else.

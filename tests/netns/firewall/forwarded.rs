@@ -96,11 +96,23 @@ fn a_resolver_in_a_container_serves_the_lan() {
         run("nft add chain ip docker prerouting { type nat hook prerouting priority dstnat ; }");
         run("nft add rule ip docker prerouting udp dport 53 dnat to 172.17.0.2:53");
         world.load(&connected());
-        let ask = |from| world.reaches_pod(|| world.arrives("isp", &Frame::udp(from, 4242, PI, 53)));
-        assert_eq!(ask(NEIGHBOUR), ["udp 172.17.0.2:53"]);
-        assert_eq!(ask(BARE), NOTHING);
+        let ask =
+            |world: &World, from| world.reaches_pod(|| world.arrives("isp", &Frame::udp(from, 4242, PI, 53)));
+        assert_eq!(ask(world, NEIGHBOUR), ["udp 172.17.0.2:53"]);
+        assert_eq!(ask(world, BARE), NOTHING);
         let answer = Frame::udp(POD, 53, NEIGHBOUR, 4242);
-        assert_eq!(world.leaves(|| world.arrives("pod", &answer)), ["udp 192.168.1.66:4242"]);
+        let answers = |world: &World| world.leaves(|| world.arrives("pod", &answer));
+        assert_eq!(answers(world), ["udp 192.168.1.66:4242"]);
+
+        // Also where the owner's LAN does not name the container's network: but nothing else is let pass for that.
+        let mut policy = connected();
+        policy.lan = vec!["192.168.1.0/24".parse().unwrap()];
+        world.load(&policy);
+        assert_eq!(ask(world, NEIGHBOUR), ["udp 172.17.0.2:53"]);
+        assert_eq!(answers(world), ["udp 192.168.1.66:4242"]);
+        assert_eq!(ask(world, BARE), NOTHING);
+        let other = Frame::udp(POD, 54, NEIGHBOUR, 4242);
+        assert_eq!(world.leaves(|| world.arrives("pod", &other)), NOTHING);
     });
 }
 
