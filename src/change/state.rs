@@ -61,12 +61,9 @@ pub fn load_clock(files: &dyn Files) -> Result<Option<UnixTime>> {
     Ok(text.and_then(|t| t.trim().parse().ok()).map(UnixTime))
 }
 
-/// Remembers the wall clock if it is higher than the one remembered.
-pub fn raise_clock(files: &dyn Files, seen: UnixTime) -> Result<()> {
-    if load_clock(files)?.is_some_and(|highest| highest >= seen) {
-        return Ok(());
-    }
-    store(files, CLOCK, &format!("{}\n", seen.0))
+/// Remembers this wall clock in place of the one remembered.
+pub fn store_clock(files: &dyn Files, highest: UnixTime) -> Result<()> {
+    store(files, CLOCK, &format!("{}\n", highest.0))
 }
 
 /// qBittorrent's settings before pvpn set its own, for `unbind` and uninstalling. Absent keys: that version had none.
@@ -137,12 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_clock_seen_never_falls() {
+    fn the_highest_clock_is_remembered_over_a_power_cut() {
         let files = FakeFiles::new(&[]);
         assert_eq!(load_clock(&files), Ok(None));
-        for (seen, highest) in [(5, 5), (3, 5), (9, 9)] {
-            raise_clock(&files, UnixTime(seen)).unwrap();
-            assert_eq!(load_clock(&files), Ok(Some(UnixTime(highest))));
+        for seen in [5, 9, 3] {
+            store_clock(&files, UnixTime(seen)).unwrap();
+            files.power_cut();
+            assert_eq!(load_clock(&files), Ok(Some(UnixTime(seen))));
         }
     }
 

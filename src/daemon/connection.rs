@@ -136,7 +136,10 @@ impl Daemon {
         self.clients.say(&mut self.actions, text);
     }
 
-    fn choose(&mut self, now: Instant) {
+    pub(super) fn choose(&mut self, now: Instant) {
+        if !self.may_shake_hands() {
+            return;
+        }
         let Some(wish) = self.wish.clone() else { return };
         let is_bad = matches!(self.phase.purpose(), Some(Purpose::Replace(_)));
         if let (Some(up), true) = (&self.up, is_bad) {
@@ -217,6 +220,7 @@ impl Daemon {
         self.desire(now);
         self.sync.handle(now, sync::Input::Healthy(true));
         self.repair.handle(now, repair::Input::Changed(repair::Part::Network));
+        self.reset_names(now);
         self.write_record(now);
     }
 
@@ -283,6 +287,7 @@ impl Daemon {
         self.up = Some(up);
         self.desire(now);
         self.sync.handle(now, sync::Input::Healthy(true));
+        self.reset_names(now);
         for part in [repair::Part::Network, repair::Part::Resolver] {
             self.repair.handle(now, repair::Input::Changed(part));
         }

@@ -5,7 +5,7 @@ use super::control::{Ask, Tell};
 use super::phase::{Choice, Ready};
 use super::record::Record;
 use super::wish::Wish;
-use super::{lease, publish, repair, sync};
+use super::{clock, lease, publish, repair, sync};
 use crate::address::IpNet;
 use crate::change::state::KillSwitch;
 use crate::config::Config;
@@ -85,6 +85,9 @@ pub enum Event {
     Inspected(Box<repair::Found>),
     /// The machine slept this long.
     Resumed(Duration),
+    Clock(clock::Input),
+    /// Whether the tunnel's resolver answered a question.
+    Named(bool),
     Wake,
 }
 
@@ -186,6 +189,20 @@ pub enum Action {
     Ready,
     /// Look whether these are as they shall be, and put back what is missing: [`Event::Inspected`].
     Inspect(Vec<repair::Part>),
+    /// Ask a time server once: [`Event::Clock`].
+    AskTime {
+        nth: usize,
+    },
+    /// Step the wall clock; only a failure is told: [`Event::Clock`].
+    SetClock(UnixTime),
+    /// Remember the highest wall clock.
+    StoreClock(UnixTime),
+    /// Ask this resolver inside the tunnel for [`names::NAME`](super::names::NAME): [`Event::Named`].
+    AskName {
+        interface: String,
+        server: IpAddr,
+        source: IpAddr,
+    },
     /// Undo everything but the rule set under a closed kill switch: [`Event::TornDown`].
     TearDown,
     Exit(Exit),

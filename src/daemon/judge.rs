@@ -1,7 +1,7 @@
 //! The monitor's verdicts put into action.
 
 use super::phase::{self, Purpose};
-use super::{Action, Daemon, Look, monitor, repair, sync};
+use super::{Action, Daemon, Look, clock, monitor, names, repair, sync};
 use crate::time::{Instant, secs};
 
 /// An adopted tunnel's handshake is not taken to be older than this, whatever a clock that was set since says; chosen:
@@ -21,6 +21,7 @@ impl Daemon {
             let by_wall = look.handshake.map_or(0, |at| self.wall.0.saturating_sub(at.0));
             let age = if up.looked_at.is_none() { secs(by_wall.min(HANDSHAKE_MOST)) } else { secs(0) };
             up.shaken_at = now - age;
+            self.clock.handle(now, self.wall, clock::Input::Accepted);
         }
         up.look = look.clone();
         up.looked_at = Some(now);
@@ -50,18 +51,25 @@ impl Daemon {
 
     /// Does what the monitor asks for; another server is taken when it says so.
     pub(super) fn judge(&mut self, now: Instant) {
+        let mut checks = false;
         while let Some(up) = &mut self.up
             && let Some(action) = up.monitor.poll_action()
         {
             let interface = up.interface.clone();
             match action {
-                monitor::Action::SendEcho { seq } => self.actions.push_back(Action::Ping { seq }),
+                monitor::Action::SendEcho { seq } => {
+                    self.actions.push_back(Action::Ping { seq });
+                    checks = true;
+                }
                 // While another link is made its handshake is what is looked at.
                 monitor::Action::TakeSample if self.making.is_some() => {}
                 monitor::Action::TakeSample => self.actions.push_back(Action::Look(interface)),
                 monitor::Action::ReaddPeer => self.actions.push_back(Action::Restart(interface)),
                 monitor::Action::SwitchServer(reason) => self.replace(now, &reason.to_string()),
             }
+        }
+        if checks {
+            self.names.handle(now, names::Input::Check);
         }
         while let Some(action) = self.phase.poll_action() {
             self.handle_phase(now, action);

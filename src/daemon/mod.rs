@@ -5,6 +5,7 @@
 //! commands that wait. [`run`] holds the sockets, the only `poll(2)`, and performs what is asked for here.
 
 pub mod clients;
+pub mod clock;
 mod connection;
 pub mod control;
 mod ending;
@@ -13,6 +14,7 @@ mod judge;
 pub mod lease;
 mod lend;
 pub mod monitor;
+pub mod names;
 pub mod phase;
 mod policy;
 mod port;
@@ -65,6 +67,10 @@ pub struct Daemon {
     lent: lend::Lent,
     memory: Memory,
     repair: repair::Repair,
+    clock: clock::Clock,
+    /// A server is chosen once the clock is right.
+    waits_for_clock: bool,
+    names: names::Names,
     /// The way out as it was seen last; outer `None`: not looked yet.
     way: Option<Option<repair::Way>>,
     reconnects: u32,
@@ -106,6 +112,9 @@ impl Daemon {
             lent: lend::Lent::default(),
             memory: Memory::default(),
             repair: repair::Repair::default(),
+            clock: clock::Clock::new(None),
+            waits_for_clock: false,
+            names: names::Names::default(),
             way: None,
             reconnects: 0,
             state: if killswitch {
@@ -172,6 +181,8 @@ impl Daemon {
             Event::Changed(part) => self.repair.handle(now, repair::Input::Changed(part)),
             Event::Inspected(found) => self.handle_inspected(now, *found),
             Event::Resumed(slept) => self.handle_resumed(now, slept),
+            Event::Clock(input) => self.handle_clock(now, input),
+            Event::Named(answered) => self.names.handle(now, names::Input::Answered(answered)),
             Event::Wake => self.wake(now),
         }
         self.settle(now);
@@ -191,8 +202,9 @@ impl Daemon {
             (self.restoring_until(), "restore"),
             (self.up.as_ref().and_then(|up| up.monitor.poll_timeout()), "monitor"),
             (self.clients.poll_timeout(), "client"),
-            (self.lent.poll_timeout(), "loan"),
             (self.repair.poll_timeout(), "repair"),
+            (self.clock.poll_timeout(), "clock"),
+            (self.names.poll_timeout(), "dns"),
             (self.lent.poll_timeout(), "loan"),
         ]
         .into_iter()
@@ -206,13 +218,14 @@ impl Daemon {
         self.publisher.handle(now, publish::Input::Wake);
         self.sync.handle(now, sync::Input::Wake);
         self.monitor(now, monitor::Input::Wake);
-        self.lent.wake(now);
         self.repair.handle(now, repair::Input::Wake);
+        self.names.handle(now, names::Input::Wake);
         self.lent.wake(now);
     }
 
     /// Lets what one part decided reach the others, until nothing moves any more.
     fn settle(&mut self, now: Instant) {
+        self.keep_time(now);
         // What has to be let out is let out before anybody is told to send it.
         self.refresh_policy();
         while let Some(action) = self.phase.poll_action() {
@@ -224,6 +237,7 @@ impl Daemon {
         self.publish(now);
         self.judge(now);
         self.recover(now);
+        self.ask_names();
         while let Some(action) = self.sync.poll_action() {
             self.actions.push_back(Action::Sync(action));
         }

@@ -40,7 +40,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    fn is_endless(&self) -> bool {
+    pub fn is_endless(&self) -> bool {
         matches!(self, Purpose::First { forever: true } | Purpose::Replace(_))
     }
 }

@@ -3,6 +3,7 @@
 //! One turn: everything that is readable becomes an event, then actions are performed until none is left, an answer
 //! being the next event; then wait. Whatever blocks runs on the two lanes of `sys::worker`.
 
+mod ask;
 mod jobs;
 mod kernel;
 mod port;
@@ -15,6 +16,7 @@ use crate::change::{Changes, state};
 use crate::config::Config;
 use crate::error::Exit;
 use crate::sys::child::Children;
+use crate::sys::clock::Steps;
 use crate::sys::control::{Heard, Server};
 use crate::sys::files::{Durable, Lock};
 use crate::sys::net::Monitor;
@@ -48,6 +50,8 @@ enum Source {
     Route,
     Netfilter,
     Files,
+    ClockStep,
+    Name,
     NatPmp,
     Echo,
 }
@@ -68,6 +72,12 @@ pub struct Supervisor {
     /// The device as it was before its peer was changed in place.
     previous: Option<crate::tunnel::device::Device>,
     watcher: watch::Watcher,
+    steps: Option<Steps>,
+    /// The question to the tunnel's resolver that is not answered yet.
+    asking: Option<ask::Question>,
+    watchdog_at: Option<Instant>,
+    /// Whether writing `status.json` failed, so that it is said once.
+    is_snapshot_lost: bool,
     snapshot: String,
     end: Option<Exit>,
     _lock: Lock,
@@ -85,6 +95,7 @@ impl Supervisor {
 
     /// Performs until nothing is left, then waits; until the supervisor is to end.
     fn turn_until_end(&mut self) -> Exit {
+        self.tell_watchdog(self.now());
         loop {
             while let Some(action) = self.daemon.poll_action() {
                 log::trace!("run: {action:?}");
@@ -119,10 +130,12 @@ impl Supervisor {
             fds.push((Source::Netfilter, netfilter, Interest::Read));
         }
         fds.extend(self.watcher.files().map(|fd| (Source::Files, fd, Interest::Read)));
+        fds.extend(self.steps.iter().map(|s| (Source::ClockStep, s.as_fd(), Interest::Read)));
+        fds.extend(self.asking.iter().map(|q| (Source::Name, q.as_fd(), Interest::Read)));
         fds.extend(self.sockets.natpmp().map(|fd| (Source::NatPmp, fd, Interest::Read)));
         fds.extend(self.sockets.echo().map(|fd| (Source::Echo, fd, Interest::Read)));
         let child_at = self.children.poll_timeout();
-        let until = [deadline.map(|(at, _)| at), child_at].into_iter().flatten().min();
+        let until = [deadline.map(|(at, _)| at), child_at, self.watchdog_at].into_iter().flatten().min();
         let ready = self.poll.wait(&fds, until)?;
         if ready.is_empty()
             && let Some((_, why)) = deadline
@@ -134,6 +147,7 @@ impl Supervisor {
         }
         let now = self.now();
         self.children.handle_timeout(now);
+        self.tell_watchdog(now);
         self.look_for_sleep();
         self.handle(Event::Wake);
         Ok(())
@@ -151,6 +165,8 @@ impl Supervisor {
             Source::Client(id) => self.read_client(id),
             Source::Route | Source::Netfilter => self.read_changes(),
             Source::Files => self.read_files(),
+            Source::ClockStep => self.read_clock_step(),
+            Source::Name => self.read_name(),
             Source::NatPmp => {
                 for event in self.sockets.read_natpmp() {
                     self.handle(Event::Lease(event));
@@ -293,6 +309,12 @@ impl Supervisor {
             Action::StateHook(word) => self.run_state_hook(word),
             Action::Ready => self.notify.ready(),
             Action::Inspect(parts) => return Some(self.inspect(parts)),
+            Action::AskTime { nth } => self.workers.start(Lane::Outside, ask::time(nth)),
+            Action::SetClock(time) => return self.set_clock(time),
+            Action::StoreClock(time) => self.store_clock(time),
+            Action::AskName { interface, server, source } => {
+                return self.ask_name(&interface, server, source);
+            }
             Action::TearDown => return Some(Event::TornDown(self.tear_down())),
             Action::Exit(exit) => {
                 self.write_snapshot();
@@ -320,8 +342,21 @@ impl Supervisor {
             return;
         }
         match self.sys.files().replace(Path::new(STATUS), text.as_bytes(), 0o644, Durable::No) {
-            Ok(()) => self.snapshot = text,
-            Err(e) => log::error!("run: write {STATUS}: {e}"),
+            Ok(()) => (self.snapshot, self.is_snapshot_lost) = (text, false),
+            Err(e) if !self.is_snapshot_lost => {
+                log::error!("run: write {STATUS}: {e}");
+                self.is_snapshot_lost = true;
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// The loop turns: the service manager hears of it in time, and with no wake-up of its own where there are others.
+    fn tell_watchdog(&mut self, now: Instant) {
+        let Some(interval) = self.notify.watchdog_interval() else { return };
+        if self.watchdog_at.is_none_or(|at| now + interval / 2 >= at) {
+            self.notify.watchdog();
+            self.watchdog_at = Some(now + interval);
         }
     }
 }

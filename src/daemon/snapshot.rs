@@ -4,6 +4,7 @@ use super::Daemon;
 use super::lease::PortState;
 use super::phase::Purpose;
 use super::sync::SyncState;
+use crate::provider::ProviderKind;
 use crate::status::{self, Area, DnsMode, QbittorrentState, ServerInfo, Snapshot, State, Verdict};
 use crate::time::Instant;
 
@@ -26,6 +27,9 @@ impl Daemon {
         s.killswitch.on = Some(self.killswitch);
         s.killswitch.lan = self.lan().iter().map(ToString::to_string).collect();
         s.monitor.reconnects = self.reconnects;
+        if let Some(text) = self.clock.trouble(self.wall) {
+            s.problem(Area::Clock, text);
+        }
         if let Some(trouble) = &self.policy_trouble {
             s.problem(Area::Killswitch, trouble.clone());
         }
@@ -73,6 +77,16 @@ impl Daemon {
         s.health.link = if self.has_no_way() { Verdict::Bad } else { Verdict::Ok };
         s.health.handshake = monitor.handshake;
         s.health.ping = monitor.ping;
+        s.health.dns = self.names.verdict();
+        if s.health.dns == Verdict::Bad {
+            s.problem(
+                Area::Dns,
+                format!("the tunnel's resolver {} does not answer", s.dns.servers.join(", ")),
+            );
+        }
+        if up.server().provider == ProviderKind::File {
+            s.health.session = Verdict::Off;
+        }
         if let Some(Purpose::Replace(reason)) = self.phase.purpose() {
             s.problem(Area::Monitor, format!("{reason}; another server is being taken"));
         }

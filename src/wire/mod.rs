@@ -11,5 +11,6 @@ pub mod natpmp;
 pub mod nft;
 pub mod nlmsg;
 pub mod rtnl;
+pub mod sntp;
 pub mod sock_diag;
 pub mod x509;

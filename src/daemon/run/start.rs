@@ -12,6 +12,7 @@ use crate::config::{Config, load};
 use crate::error::{Doing, Exit, Result};
 use crate::provider::Connection;
 use crate::sys::child::Children;
+use crate::sys::clock::Steps;
 use crate::sys::control::Server;
 use crate::sys::files::{Durable, Files, Lock};
 use crate::sys::net::Monitor;
@@ -89,10 +90,18 @@ pub fn run(start: Start) -> Result<Exit> {
         poll: Poll::new().doing(|| "make the timer")?,
         previous: None,
         watcher: watch::Watcher::new(),
+        steps: Steps::new().inspect_err(|e| log::warn!("clock: watch it: {e}")).ok(),
+        asking: None,
+        watchdog_at: None,
+        is_snapshot_lost: false,
         snapshot: String::new(),
         end: None,
         _lock: start.lock,
     };
+    match state::load_clock(supervisor.sys.files()) {
+        Ok(highest) => supervisor.daemon.remember_clock(highest),
+        Err(e) => log::error!("clock: {e}"),
+    }
     supervisor.take_over();
     if let Some(wish) = start.wish {
         let now = supervisor.now();
