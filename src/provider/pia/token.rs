@@ -250,6 +250,3 @@ fn auth_text(user: &str, token: &Secret) -> Zeroizing<String> {
     out.push_str("}\n");
     out
 }
-
-#[cfg(test)]
-mod tests;
