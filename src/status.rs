@@ -2,6 +2,7 @@
 //! exit code. The fields stand in the order of the contract; unknown is `None` (`null`), never a made-up value.
 //! Endings of the names: `_s` seconds, `_ms` milliseconds, `_at` Unix seconds.
 
+pub mod finding;
 pub mod listing;
 mod text;
 

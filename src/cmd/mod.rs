@@ -3,6 +3,7 @@
 
 pub mod connect;
 pub mod disconnect;
+pub mod doctor;
 pub mod init;
 pub mod killswitch;
 pub mod list;
@@ -47,9 +48,8 @@ pub fn run(invocation: Invocation) -> Result<Exit> {
         Command::List { filter, json } => list::run(&global, &filter, json),
         Command::Logout { provider } => logout::run(&global, provider),
         Command::Init(args) => init::start(&global, *args),
-        Command::Check { .. } | Command::Doctor { .. } => {
-            Err(Error::failed("this command is not part of this version"))
-        }
+        Command::Doctor { bundle } => doctor::run(&global, bundle.as_deref()),
+        Command::Check { .. } => Err(Error::failed("this command is not part of this version")),
     }
 }
 

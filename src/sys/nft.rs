@@ -83,6 +83,15 @@ pub fn state(socket: &mut Socket) -> io::Result<Option<State>> {
     Ok(Some(state))
 }
 
+/// The base chains of every program and family.
+pub fn base_chains(socket: &mut Socket) -> io::Result<Vec<nft::BaseChain>> {
+    let mut chains = Vec::new();
+    for reply in socket.dump(&nft::list_all_chains())? {
+        chains.extend(nft::parse_base_chain(&reply.payload)?);
+    }
+    Ok(chains)
+}
+
 fn present(socket: &mut Socket) -> io::Result<Present> {
     let mut present = Present::default();
     for reply in socket.dump(&nft::list_tables())? {

@@ -2,7 +2,7 @@
 
 pub mod device;
 pub mod plan;
-mod routes;
+pub mod routes;
 
 use crate::address::IpNet;
 use crate::config::secret::{PublicKey, SecretKey};

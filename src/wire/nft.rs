@@ -222,6 +222,63 @@ pub fn parse_chain(payload: &[u8]) -> Result<ChainSeen, Malformed> {
     })
 }
 
+/// NF_INET_LOCAL_IN and NF_INET_LOCAL_OUT (linux/netfilter.h).
+pub const INPUT: u32 = 1;
+pub const OUTPUT: u32 = 3;
+
+/// A base chain of whatever family and program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseChain {
+    /// NFPROTO_.
+    pub family: u8,
+    pub table: String,
+    pub name: String,
+    /// `None` where a chain has several, or none.
+    pub hook: Option<u32>,
+    pub drops: bool,
+}
+
+impl BaseChain {
+    pub fn family_name(&self) -> &'static str {
+        match self.family {
+            1 => "inet",
+            2 => "ip",
+            3 => "arp",
+            5 => "netdev",
+            7 => "bridge",
+            10 => "ip6",
+            _ => "other",
+        }
+    }
+}
+
+/// Asks for all chains of all families.
+pub fn list_all_chains() -> Message {
+    message(GETCHAIN, 0, 0)
+}
+
+/// Parses an answer to [`list_all_chains`]; `None` for a chain that no hook calls.
+pub fn parse_base_chain(payload: &[u8]) -> Result<Option<BaseChain>, Malformed> {
+    let mut hook = None;
+    let mut is_base = false;
+    for attr in attrs_behind(payload, HEADER_LEN)? {
+        let attr = attr?;
+        if attr.kind == CHAIN_HOOK {
+            is_base = true;
+            for inner in attr.attrs() {
+                let inner = inner?;
+                if inner.kind == HOOK_NUM {
+                    hook = Some(inner.be32()?);
+                }
+            }
+        }
+    }
+    let seen = parse_chain(payload)?;
+    let family = *payload.first().ok_or(Malformed)?;
+    let (table, name, drops) = (seen.table, seen.name, seen.drops);
+    Ok(is_base.then_some(BaseChain { family, table, name, hook, drops }))
+}
+
 /// What makes a chain or a rule, as the kernel shows it, differ from every other: all that a program can set, and the
 /// handle, which is given once. Counters and neighbours are left out.
 pub fn identity(payload: &[u8]) -> Result<Vec<u8>, Malformed> {

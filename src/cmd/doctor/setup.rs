@@ -1,0 +1,170 @@
+//! Whether pvpn itself is set up: configuration, its privacy, qBittorrent, the services.
+
+use crate::cmd::{killswitch, webui};
+use crate::config::{Config, load};
+use crate::daemon::run::{self, qbittorrent_settings};
+use crate::error::{Error, Exit, Result};
+use crate::qbittorrent::{Auth, WebUi};
+use crate::status::finding::Finding;
+use crate::status::{Snapshot, State};
+use crate::sys::files::{Disk, Files};
+use crate::sys::http::Http;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+pub fn config(found: &Result<Config>) -> Finding {
+    match found {
+        Ok(config) => Finding::ok("config", config.dir.join(load::FILE_NAME).display().to_string()),
+        Err(e) => Finding::failed("config", e.to_string(), "correct it, or run `pvpn init`"),
+    }
+}
+
+/// Whether there is anything to connect to.
+pub fn provider(config: &Config) -> Finding {
+    let look = |path: &Path| Disk.exists(path);
+    let found = load::Found::look(config, &look, &|dir| Disk.list(dir).unwrap_or_default());
+    match config.guess_provider(&found) {
+        Ok(kind) => Finding::ok("provider", kind.name()),
+        Err(e) => Finding::failed("provider", e.to_string(), "run `pvpn init`"),
+    }
+}
+
+/// Whether others may read what is secret, or write what root reads.
+pub fn privacy(dir: &Path, owner: u32) -> Finding {
+    let mut open = Vec::new();
+    let mut stack = vec![dir.to_owned()];
+    while let Some(path) = stack.pop() {
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        if meta.is_symlink() {
+            continue;
+        }
+        if meta.mode() & 0o077 != 0 || meta.uid() != owner {
+            open.push(format!("{} ({:04o}, uid {})", path.display(), meta.mode() & 0o7777, meta.uid()));
+        }
+        if meta.is_dir() && stack.len() < ENTRIES_MOST {
+            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+            stack.extend(entries.take(ENTRIES_MOST).map(|e| e.path()));
+        }
+    }
+    open.sort();
+    match open.first() {
+        None => Finding::ok("privacy", format!("{} is readable by its owner alone", dir.display())),
+        Some(first) => Finding::failed(
+            "privacy",
+            format!("others may read or write {first}{}", more(open.len())),
+            format!("run `chmod -R go= {0}` and `chown -R {owner} {0}`", dir.display()),
+        ),
+    }
+}
+
+/// More files than a configuration ever has; chosen.
+const ENTRIES_MOST: usize = 2000;
+
+fn more(n: usize) -> String {
+    if n > 1 { format!(" and {} more", n - 1) } else { String::new() }
+}
+
+pub fn qbittorrent(config: &Config, http: &dyn Http) -> Vec<Finding> {
+    let settings = qbittorrent_settings(&Disk, config);
+    if !settings.enable {
+        return vec![Finding::ok("qbittorrent", "not to be told (enable = false)")];
+    }
+    let mut findings = vec![match webui::version(http, &settings.url, &settings.auth) {
+        Ok(version) => Finding::ok("qbittorrent", format!("{version} at {}", settings.url)),
+        Err(e) if e.exit() == Exit::LoginRefused => Finding::failed(
+            "qbittorrent",
+            e.to_string(),
+            "run `pvpn init --qb`, or let it skip logins from localhost",
+        ),
+        Err(e) => Finding::failed(
+            "qbittorrent",
+            e.to_string(),
+            "start it and enable its WebUI, or correct url in [qbittorrent]",
+        ),
+    }];
+    findings.push(ports(&settings.url, settings.port));
+    findings
+}
+
+/// qBittorrent's own two ports, and whose they are.
+fn ports(url: &str, port: u16) -> Finding {
+    match WebUi::new(url, Auth::None).local_socket() {
+        Some((_, webui)) if webui == port => Finding::failed(
+            "ports",
+            format!("[qbittorrent] port {port} is the WebUI's own"),
+            "choose another port",
+        ),
+        _ => Finding::ok("ports", format!("listen port {port} without a forwarded one")),
+    }
+}
+
+/// What `status` knows to be wrong.
+pub fn supervisor(snapshot: Option<&Snapshot>) -> Vec<Finding> {
+    let Some(snapshot) = snapshot else { return vec![Finding::ok("supervisor", "never ran since the boot")] };
+    if !snapshot.problems.is_empty() {
+        let advice = "see `pvpn status` and pvpn.log";
+        return snapshot
+            .problems
+            .iter()
+            .map(|p| Finding::failed("supervisor", p.text.clone(), advice))
+            .collect();
+    }
+    let word = match snapshot.state {
+        State::Connected => "connected",
+        State::Connecting => "connecting",
+        State::Blocked => "blocked",
+        State::Disconnected => "disconnected",
+    };
+    let alive = if run::is_alive(&Disk) { "running" } else { "not running" };
+    vec![Finding::ok("supervisor", format!("{alive}, {word}"))]
+}
+
+pub fn boot_service(is_wanted: bool) -> Finding {
+    match (killswitch::boot_service_is_enabled(Path::new("/")), is_wanted) {
+        (true, _) => Finding::ok("boot", "pvpn-killswitch is enabled"),
+        (false, true) => Finding::failed(
+            "boot",
+            "a reboot opens the kill switch until pvpn is started",
+            "run `systemctl enable pvpn-killswitch`, or `rc-update add pvpn-killswitch boot`",
+        ),
+        (false, false) => {
+            Finding::unknown("boot", "pvpn-killswitch is not enabled; it matters once the kill switch is on")
+        }
+    }
+}
+
+/// Reads the configuration as a supervisor would.
+pub fn load(dir: &Path) -> Result<Config> {
+    run::load_config(&Disk, dir).map_err(|e| Error::new(Exit::BadConfig, e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_that_others_may_read_is_named() {
+        let dir = std::env::temp_dir().join(format!("pvpn-privacy-{}", std::process::id()));
+        fs::create_dir_all(dir.join("wireguard")).unwrap();
+        let key = dir.join("wireguard/a.conf");
+        fs::write(&key, "x").unwrap();
+        let owner = fs::metadata(&key).unwrap().uid();
+        for (path, mode) in [(&dir, 0o700), (&dir.join("wireguard"), 0o700), (&key, 0o600)] {
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+        assert!(!privacy(&dir, owner).is_failed());
+        fs::set_permissions(&key, Permissions::from_mode(0o640)).unwrap();
+        let found = privacy(&dir, owner);
+        assert!(found.is_failed() && found.text.contains("a.conf"), "{}", found.text);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn the_listen_port_is_not_the_webuis() {
+        assert!(ports("http://127.0.0.1:8080", 8080).is_failed());
+        assert!(!ports("http://127.0.0.1:8080", 6881).is_failed());
+    }
+}
