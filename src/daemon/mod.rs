@@ -29,7 +29,7 @@ pub mod wish;
 
 use crate::change::state::KillSwitch;
 use crate::config::Config;
-use crate::error::{Error, Exit};
+use crate::error::Error;
 use crate::firewall::Policy;
 use crate::select::memory::Memory;
 use crate::time::{Instant, UnixTime};
@@ -79,6 +79,12 @@ pub struct Daemon {
     last_error: Option<Error>,
     loaded: Option<Policy>,
     policy_trouble: Option<String>,
+    /// Whether the rules in force are those of a closed kill switch.
+    closed: bool,
+    /// When rules that the kernel refused are tried again.
+    reload_at: Option<Instant>,
+    /// Commands that wait for the rules to be in force.
+    switching: Vec<(ClientId, bool)>,
     ending: Option<Ending>,
     /// What the kill switch is to be after disconnecting, if that was said.
     closing: Option<bool>,
@@ -126,6 +132,9 @@ impl Daemon {
             last_error: None,
             loaded: None,
             policy_trouble: None,
+            closed: killswitch,
+            reload_at: None,
+            switching: Vec::new(),
             ending: None,
             closing: None,
             is_ready: false,
@@ -170,7 +179,7 @@ impl Daemon {
             Event::Looked(look) => self.handle_look(now, look),
             Event::Echo { seq } => self.monitor(now, monitor::Input::Echo { seq }),
             Event::Committed(result) => self.handle_committed(now, result),
-            Event::PolicyLoaded(result) => self.policy_trouble = result.err().map(|e| e.to_string()),
+            Event::PolicyLoaded(result) => self.handle_loaded(now, result),
             Event::Lease(event) => self.handle_lease(now, event),
             Event::Published(target, result) => {
                 self.publisher.handle(now, publish::Input::Done(target, result));
@@ -200,6 +209,7 @@ impl Daemon {
             (self.publisher.poll_timeout(), "publish"),
             (self.sync.poll_timeout(), "qbittorrent"),
             (self.restoring_until(), "restore"),
+            (self.reload_at, "policy"),
             (self.up.as_ref().and_then(|up| up.monitor.poll_timeout()), "monitor"),
             (self.clients.poll_timeout(), "client"),
             (self.repair.poll_timeout(), "repair"),
@@ -213,6 +223,7 @@ impl Daemon {
     }
 
     fn wake(&mut self, now: Instant) {
+        self.reload_when_due(now);
         self.phase.handle(now, phase::Input::Wake);
         self.holder.handle(now, lease::Input::Wake);
         self.publisher.handle(now, publish::Input::Wake);
@@ -254,12 +265,7 @@ impl Daemon {
                 self.clients.wait_for_end(id);
                 self.disconnect(now, ks);
             }
-            Ask::Killswitch { on } => {
-                self.change_killswitch(on);
-                self.refresh_policy();
-                let text = if on { "kill switch on" } else { "kill switch off" };
-                self.actions.push_back(Action::Tell(id, Tell::Done(Exit::Done, text.to_owned())));
-            }
+            Ask::Killswitch { on } => self.switch(id, on),
             Ask::Status => {
                 // Whoever looks often sees what qBittorrent does at the moment.
                 self.sync.handle(now, sync::Input::Refresh);
@@ -323,3 +329,6 @@ impl Daemon {
         self.actions.push_back(Action::Remember(closed));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,6 +79,8 @@ pub enum Input {
     /// Routes, rules, resolver and policy are the other tunnel's.
     Committed(Result<(), Error>),
     Cancel,
+    /// What has to come first failed: the attempt ends with this.
+    Fail(Error),
     /// The network came back: a pause is over.
     Retry,
     Wake,
@@ -175,9 +177,11 @@ impl Phase {
             return self.begin(now, purpose);
         }
         let Some((mut attempt, stage)) = self.running.take() else { return };
-        if matches!(input, Input::Cancel) {
-            return self.cancel(stage);
-        }
+        let input = match input {
+            Input::Cancel => return self.cancel(stage, Error::new(Exit::Interrupted, "interrupted")),
+            Input::Fail(e) => return self.cancel(stage, e),
+            input => input,
+        };
         let next = match (stage, input) {
             (Stage::Choosing, Input::Chosen(result)) => self.chosen(now, &mut attempt, result),
             (Stage::Opening(server), Input::Opened(result)) => {
@@ -229,9 +233,9 @@ impl Phase {
         }
     }
 
-    fn cancel(&mut self, stage: Stage) {
+    fn cancel(&mut self, stage: Stage, e: Error) {
         self.cancel_quietly(stage);
-        self.actions.push_back(Action::Finish(Err(Error::new(Exit::Interrupted, "interrupted"))));
+        self.actions.push_back(Action::Finish(Err(e)));
     }
 
     fn chosen(

@@ -1,10 +1,17 @@
 //! Which policy the state of the supervisor asks for. Loaded whenever it differs from the one in force.
 
+use super::clients::ClientId;
 use super::connection::Up;
 use super::control::Loan;
-use super::{Action, Daemon};
+use super::control::Tell;
+use super::{Action, Daemon, phase};
 use crate::address::IpNet;
+use crate::error::{Error, Exit};
 use crate::firewall::{self, DnsPolicy, Policy, TunnelPolicy};
+use crate::time::{Duration, Instant, secs};
+
+/// Until rules that the kernel refused are tried again; chosen.
+const RELOAD: Duration = secs(2);
 
 impl Daemon {
     pub fn lan(&self) -> Vec<IpNet> {
@@ -66,7 +73,56 @@ impl Daemon {
         let policy = self.policy();
         if self.loaded.as_ref() != Some(&policy) {
             self.loaded = Some(policy.clone());
+            self.reload_at = None;
             self.actions.push_back(Action::Load(Box::new(policy)));
+        }
+    }
+
+    /// The rules are in force, or not: then nothing that relies on them goes on, and a kill switch that was open stays
+    /// open, for the person is told that it could not be closed.
+    pub(super) fn handle_loaded(&mut self, now: Instant, result: Result<(), Error>) {
+        let Err(e) = result else {
+            self.closed = self.killswitch;
+            self.policy_trouble = None;
+            return self.answer_switching(Ok(()));
+        };
+        log::error!("firewall: {e}");
+        self.policy_trouble = Some(e.to_string());
+        self.reload_at = Some(now + RELOAD);
+        if self.killswitch && !self.closed {
+            self.change_killswitch(false);
+        }
+        if self.phase.is_running() && self.up.is_none() {
+            self.phase.handle(now, phase::Input::Fail(e.clone().context("close the firewall")));
+        }
+        self.answer_switching(Err(e));
+    }
+
+    fn answer_switching(&mut self, result: Result<(), Error>) {
+        for (id, on) in std::mem::take(&mut self.switching) {
+            let tell = match &result {
+                Ok(()) => {
+                    Tell::Done(Exit::Done, if on { "kill switch on" } else { "kill switch off" }.to_owned())
+                }
+                Err(e) => Tell::failed(e),
+            };
+            self.actions.push_back(Action::Tell(id, tell));
+        }
+    }
+
+    /// `killswitch on|off`: answered when the rules are in force.
+    pub(super) fn switch(&mut self, id: ClientId, on: bool) {
+        self.change_killswitch(on);
+        self.switching.push((id, on));
+        if self.loaded.as_ref() == Some(&self.policy()) && self.reload_at.is_none() {
+            self.answer_switching(Ok(()));
+        }
+    }
+
+    /// Tries again what the kernel refused.
+    pub(super) fn reload_when_due(&mut self, now: Instant) {
+        if self.reload_at.is_some_and(|at| now >= at) {
+            self.loaded = None;
         }
     }
 }
