@@ -33,8 +33,8 @@
 //! - A packet to the tunnel's address that arrives on another interface is dropped before connection tracking sees it
 //!   (CVE-2019-14899), also while the kill switch is open.
 //! - Packet sockets, which pass by every rule above, meet the same list again in an egress chain on each physical
-//!   link, where the kernel has that hook (5.16). AF_XDP has no hook at all, and a frame that bears a VLAN tag among
-//!   its own bytes is judged by what follows the tag's first half.
+//!   link, where the kernel has that hook (5.16). AF_XDP has no hook at all, and a frame that bears a VLAN tag among its
+//!   own bytes is read as if it had none.
 //! - Both address families are closed alike. Denied packets are dropped, not rejected: a sender on this machine learns
 //!   of a dropped datagram at once (EPERM), a connection outlives the moment in which a tunnel changes, and no answer
 //!   has to find its own way out.
