@@ -37,6 +37,9 @@ fn a_thousand_changes_let_nothing_out() {
 
 #[test]
 fn tables_deleted_and_added_again_let_packets_out() {
+    if std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() == 1) {
+        return eprintln!("one CPU: no packet is on its way while a change is made");
+    }
     in_world("flood::tables_deleted_and_added_again_let_packets_out", |world| {
         let mut rules = closed_policies();
         for rules in &mut rules {
