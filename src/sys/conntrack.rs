@@ -13,12 +13,20 @@ pub fn flush(socket: &mut Socket, flows: &Flows) -> io::Result<usize> {
         replies => replies?,
     };
     let mut gone = 0;
+    let mut singly = true;
+    if matches!(flows, Flows::Unmarked(kept) if !kept.contains(&0)) {
+        // A torrent machine has thousands; a kernel that can't take them by mark refuses.
+        singly = socket.request(&conntrack::delete_unmarked()).is_err();
+    }
     for reply in replies {
         let flow = conntrack::parse(&reply.payload)?;
-        if flows.name(&flow) {
-            netlink::tolerate(socket.request(&conntrack::delete(&flow)), &[libc::ENOENT])?;
-            gone += 1;
+        if !flows.name(&flow) {
+            continue;
         }
+        if singly || flow.mark != 0 {
+            netlink::tolerate(socket.request(&conntrack::delete(&flow)), &[libc::ENOENT])?;
+        }
+        gone += 1;
     }
     Ok(gone)
 }

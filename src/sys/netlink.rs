@@ -15,6 +15,7 @@ use nix::sys::time::TimeVal;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::{fmt, mem, ptr};
+use zeroize::Zeroize;
 
 /// The kernel answers within the system call that asks, so this is only reached when an answer was lost. Chosen.
 pub const RECV_TIMEOUT: Duration = secs(3);
@@ -278,18 +279,28 @@ impl Socket {
     /// The same for a subscribed socket: `WouldBlock` when nothing is there.
     pub(super) fn poll_receive<T>(
         &self,
-        mut see: impl FnMut(&Frame<'_>) -> io::Result<Option<T>>,
+        see: impl FnMut(&Frame<'_>) -> io::Result<Option<T>>,
     ) -> io::Result<Option<T>> {
-        // Wiped, since a WireGuard device is read with its private key.
-        let mut buffer = zeroize::Zeroizing::new(vec![0; DATAGRAM_MAX]);
+        let mut buffer = vec![0; DATAGRAM_MAX];
         let len = receive_from_kernel(&self.fd, &mut buffer)?;
-        for frame in nlmsg::frames(&buffer[..len]) {
-            if let Some(found) = see(&frame?)? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        let seen = first_seen(&buffer[..len], see);
+        // A WireGuard device is read with its private key. Only what came is wiped: all 64 KiB take longer than the rest.
+        buffer[..len].zeroize();
+        seen
     }
+}
+
+/// What the first message gives that gives something.
+fn first_seen<T>(
+    datagram: &[u8],
+    mut see: impl FnMut(&Frame<'_>) -> io::Result<Option<T>>,
+) -> io::Result<Option<T>> {
+    for frame in nlmsg::frames(datagram) {
+        if let Some(found) = see(&frame?)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 fn batch_failure(index: usize, messages: &[Message], ack: Ack) -> io::Error {

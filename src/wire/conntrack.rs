@@ -12,6 +12,7 @@ const NFGENMSG_LEN: usize = 4;
 const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
 const CTA_MARK: u16 = 8;
+const CTA_MARK_MASK: u16 = 21;
 const CTA_ID: u16 = 12;
 const CTA_ZONE: u16 = 18;
 const CTA_TUPLE_IP: u16 = 1;
@@ -62,6 +63,14 @@ pub fn delete(flow: &Flow) -> Message {
     for (kind, payload) in &flow.identity {
         m.put(*kind, payload);
     }
+    m
+}
+
+/// Deletes all flows without a mark, in one go.
+pub fn delete_unmarked() -> Message {
+    let mut m = Message::new(SUBSYSTEM | IPCTNL_MSG_CT_DELETE, 0, &nfgenmsg(0, 0));
+    m.put(CTA_MARK, &0_u32.to_be_bytes());
+    m.put(CTA_MARK_MASK, &u32::MAX.to_be_bytes());
     m
 }
 
