@@ -1,6 +1,7 @@
 //! One file per verb of the command line. A command reads the configuration, asks the running supervisor over its
 //! socket, and does itself only what there is no supervisor for.
 
+pub mod check;
 pub mod connect;
 pub mod disconnect;
 pub mod doctor;
@@ -49,7 +50,7 @@ pub fn run(invocation: Invocation) -> Result<Exit> {
         Command::Logout { provider } => logout::run(&global, provider),
         Command::Init(args) => init::start(&global, *args),
         Command::Doctor { bundle } => doctor::run(&global, bundle.as_deref()),
-        Command::Check { .. } => Err(Error::failed("this command is not part of this version")),
+        Command::Check { json, drop, yes } => check::run(&global, check::Flags { json, drop, yes }),
     }
 }
 

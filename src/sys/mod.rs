@@ -17,6 +17,7 @@ pub mod net;
 pub mod netlink;
 pub mod nft;
 pub mod notify;
+pub mod packet;
 pub mod poll;
 pub mod resolve;
 pub mod signal;

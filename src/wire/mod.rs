@@ -4,6 +4,7 @@
 pub mod checksum;
 pub mod conntrack;
 pub mod dns;
+pub mod frame;
 pub mod http;
 pub mod icmp;
 pub mod json;
