@@ -1,3 +1,4 @@
+# guests: amd64
 # limit: 120
 # boot: systemd
 #
