@@ -276,3 +276,32 @@ fn logging_out_ends_the_token_and_removes_what_is_secret() {
         assert!(!site.path("auth.json").exists());
     });
 }
+
+#[test]
+fn a_dedicated_address_is_a_server_that_asks_with_its_own_token() {
+    in_namespace("a_dedicated_address_is_a_server_that_asks_with_its_own_token", || {
+        let site = Site::start("dip");
+        let config = site.config_with(PASSWORD, "dip_token = DIPgood\n");
+        let mut pia = site.pia_of(&config);
+        let servers = pia.list_servers(false).unwrap();
+        assert_eq!(site.calls(), ["list 200", "token 200", "dedicated 200"]);
+        let server = named(&servers, "dedicated-ip/zurich499");
+        assert_eq!((server.name.as_str(), server.city.as_deref()), ("dedicated-ip", Some("Switzerland")));
+        assert_eq!((server.country.unwrap().as_str(), server.features.forwards), ("CH", Some(true)));
+        let connection = pia.open(&server).unwrap();
+        assert!(matches!(connection.port, PortHold::Pia { .. }));
+        // Asked for again after a day, and with a token that is over once more.
+        assert_eq!(site.pia_of(&config).list_servers(false).unwrap().len(), 8);
+        assert_eq!(site.calls(), ["addkey 200"]);
+        site.order(r#"{"revoke":true}"#);
+        pvpn::sys::Clock::sleep(&site.clock, secs(86_400));
+        site.pia_of(&config).list_servers(false).unwrap();
+        assert_eq!(site.calls(), ["list 200", "dedicated 401", "token 200", "dedicated 200"]);
+        // One that is over, or a word PIA does not know, leaves the list as it is.
+        for token in ["DIPover", "DIPnonsense"] {
+            let config = site.config_with(PASSWORD, &format!("dip_token = {token}\n"));
+            assert_eq!(site.pia_of(&config).list_servers(false).unwrap().len(), 7);
+        }
+        assert_eq!(mode(&site.path("dedicated.json")), 0o600);
+    });
+}

@@ -98,6 +98,7 @@ pub const KEYS: &[Key] = &[
     key("pia", "user", Kind::Text, "", "the PIA account's user name (p and digits)"),
     key("pia", "pass", Kind::Secret, "", "or pass_file"),
     key("pia", "pass_file", Kind::Path, "", "a file with the password on its first line"),
+    key("pia", "dip_token", Kind::Secret, "", "of a dedicated address, which then is the region dedicated-ip"),
     key("pia", "region", Kind::List, "", "ids or names in order of preference; unset: the fastest that forwards ports"),
     key("pia", "token_url", Kind::Url, "https://www.privateinternetaccess.com/api/client/v2/token", "where to log in"),
     key("pia", "serverlist_url", Kind::Url, "https://serverlist.piaservers.net/vpninfo/servers/v6", "the signed server list"),

@@ -220,6 +220,7 @@ impl Settings<'_> {
                 Some(Value::List(list)) => list,
                 _ => Vec::new(),
             },
+            dip_token: self.secret(s, "dip_token"),
             token_url: self.text(s, "token_url").unwrap_or_default(),
             serverlist_url: self.text(s, "serverlist_url").unwrap_or_default(),
             ca_file: self.path(s, "ca_file"),

@@ -85,6 +85,8 @@ pub struct Pia {
     pub pass_file: Option<PathBuf>,
     /// Ids or names, in order of preference.
     pub region: Vec<String>,
+    /// Of a dedicated address.
+    pub dip_token: Option<Secret>,
     pub token_url: String,
     pub serverlist_url: String,
     pub ca_file: Option<PathBuf>,

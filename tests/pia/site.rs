@@ -69,12 +69,18 @@ const REGIONS: &str = r#"[
 {"id":"uk","name":"UK London","country":"UK","servers":[{"ip":"203.0.113.11","cn":"london407","vip":"10.46.128.1"}]},
 {"id":"us_atlanta","name":"US Atlanta","country":"US","port_forward":false,"servers":[
   {"ip":"203.0.113.12","cn":"Server-10759-2a","vip":"10.47.128.1"}]},
+{"id":"unlisted","name":"x","hidden":true,"servers":[{"ip":"203.0.113.31","cn":"zurich499","vip":"10.51.128.1"}]},
 {"id":"mars","name":"Mars","offline":true,"servers":[{"ip":"203.0.113.13","cn":"mars001"}]},
 {"id":"empty","name":"Empty","country":"NL"},
 {"id":"greenland","name":"Greenland","country":"GL","geo":true,"servers":[
   {"ip":"203.0.113.21","cn":"nuuk401","vip":"10.48.128.1","certificate":"expired"},
   {"ip":"203.0.113.22","cn":"nuuk402","vip":"10.49.128.1","certificate":"other"},
   {"ip":"203.0.113.23","cn":"nuuk403","vip":"10.50.128.1","certificate":"foreign"}]}]"#;
+
+/// A dedicated address at a server that is in no list, and one that is over.
+const DEDICATED: &str = r#"{
+"DIPgood":{"id":"swiss","ip":"203.0.113.31","cn":"zurich499","status":"active","dip_expire":4000000000,"groups":["wg"]},
+"DIPover":{"id":"swiss","ip":"203.0.113.32","cn":"zurich498","status":"expired","dip_expire":1,"groups":[]}}"#;
 
 /// The running test PIA with a configuration directory beside it.
 pub struct Site {
@@ -92,7 +98,7 @@ impl Site {
         let folder = std::env::temp_dir().join(format!("pvpn-pia-{name}-{}", std::process::id()));
         std::fs::create_dir_all(folder.join("config")).unwrap();
         let text = format!(
-            "{{\"folder\":\"{}\",\"users\":{{\"{USER}\":\"{PASSWORD}\"}},\"regions\":{REGIONS}}}",
+            "{{\"folder\":\"{}\",\"dedicated\":{DEDICATED},\"users\":{{\"{USER}\":\"{PASSWORD}\"}},\"regions\":{REGIONS}}}",
             folder.display()
         );
         std::fs::write(folder.join("site.json"), text).unwrap();

@@ -108,7 +108,7 @@ class List:
             "meta": [{"name": "meta", "ports": [443, 8080]}],
             "ovpnudp": [{"name": "openvpn_udp", "ports": [8080, 853, 123, 53]}],
         }
-        return {"regions": [self.region(r) for r in self.regions], "groups": groups}
+        return {"regions": [self.region(r) for r in self.regions if not r.get("hidden")], "groups": groups}
 
     @staticmethod
     def region(r):

@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod addkey;
+pub mod dedicated;
 pub mod forward;
 mod key;
 mod list;
@@ -16,7 +17,7 @@ mod store;
 mod token;
 pub mod trust;
 
-use crate::config::secret::Secret;
+use crate::config::secret::SecretKey;
 use crate::config::{self, Config};
 use crate::error::{Doing as _, Error, Exit, Result};
 use crate::provider::{Connection, Endpoint, PortHold, Provider, ProviderKind, Server};
@@ -62,10 +63,22 @@ impl<'a> Pia<'a> {
         Site::new(self.http, &self.config.token_url, self.trusted.web.clone())
     }
 
+    /// A token refused is replaced once: the second refusal is the account's.
+    fn open_with_token(&mut self, cn: &str, at: SocketAddr) -> std::result::Result<Opened, Trouble> {
+        let token = self.current_token()?;
+        match self.add_key(cn, at, &By::Token(&token.secret)) {
+            Err(Trouble::Server(Failure::Refused)) if !token.is_fresh => {
+                let fresh = self.replace_token(&token.secret)?;
+                self.add_key(cn, at, &By::Token(&fresh))
+            }
+            other => other,
+        }
+    }
+
     /// One addKey with a fresh key.
-    fn add_key(&self, cn: &str, at: SocketAddr, token: &Secret) -> std::result::Result<Opened, Trouble> {
+    fn add_key(&self, cn: &str, at: SocketAddr, by: &By<'_>) -> std::result::Result<Opened, Trouble> {
         let (private, public) = key::generate()?;
-        let request = addkey::request(cn, at, &By::Token(token), &public, self.trusted.servers.clone());
+        let request = addkey::request(cn, at, by, &public, self.trusted.servers.clone());
         let added = self.send(&request).and_then(|reply| addkey::parse(&reply, &public));
         log::debug!("pia: {request:?}: {}", added.as_ref().err().map_or("ok".into(), ToString::to_string));
         Ok(Opened { added: added?, private })
@@ -99,7 +112,7 @@ pub fn keep_port(config: &Config, files: &dyn Files, grant: Option<&Grant>) -> R
 
 struct Opened {
     added: Added,
-    private: crate::config::secret::SecretKey,
+    private: SecretKey,
 }
 
 enum Trouble {
@@ -126,7 +139,10 @@ impl Trouble {
             Trouble::Ours(e) => e,
             Trouble::Server(Failure::Refused) => Error::new(
                 Exit::LoginRefused,
-                format!("{} refuses PIA's token, and one of a fresh login as well", server.id),
+                match server.region.as_deref() {
+                    Some(dedicated::REGION) => format!("{} refuses dip_token", server.id),
+                    _ => format!("{} refuses PIA's token, and one of a fresh login as well", server.id),
+                },
             ),
             Trouble::Server(why) => Error::new(Exit::Provider, format!("addKey at {}: {why}", server.id)),
         }
@@ -141,21 +157,20 @@ impl Provider for Pia<'_> {
     /// Every WireGuard server of every region; those of one region share its name.
     fn list_servers(&mut self, refresh: bool) -> Result<Vec<Server>> {
         let list = self.load_list(refresh)?;
-        Ok(regions::servers(&list.regions))
+        let mut servers: Vec<Server> = self.dedicated_server(&list.regions).into_iter().collect();
+        servers.extend(regions::servers(&list.regions));
+        Ok(servers)
     }
 
-    /// A token refused is replaced once: the second refusal is the account's.
     fn open(&mut self, server: &Server) -> Result<Connection> {
         let (Some(cn), Endpoint::Addr(at @ SocketAddr::V4(entry))) = (&server.host, &server.endpoint) else {
             return Err(Error::failed(format!("{} is no server of PIA's list", server.name)));
         };
-        let token = self.current_token()?;
-        let opened = match self.add_key(cn, *at, &token.secret) {
-            Err(Trouble::Server(Failure::Refused)) if !token.is_fresh => {
-                let fresh = self.replace_token(&token.secret)?;
-                self.add_key(cn, *at, &fresh)
+        let opened = match &self.config.dip_token {
+            Some(dip_token) if server.region.as_deref() == Some(dedicated::REGION) => {
+                self.add_key(cn, *at, &By::DedicatedIp { dip_token, address: *entry.ip() })
             }
-            other => other,
+            _ => self.open_with_token(cn, *at),
         };
         let Opened { added, private } = opened.map_err(|trouble| trouble.at(server))?;
         let port = match (server.features.forwards, added.server_vip) {

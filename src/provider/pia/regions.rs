@@ -10,7 +10,7 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Port of addKey and of WireGuard "ever since"; the list says so too.
-const WIREGUARD_PORT: u16 = 1337;
+pub const WIREGUARD_PORT: u16 = 1337;
 /// `servers.meta` is measured here, by TCP connect alone: its certificate may be another owner's.
 const META_PORT: u16 = 443;
 /// Streaming-optimised regions end so.
@@ -199,7 +199,7 @@ fn parse_host(r: &mut Reader<impl Read>) -> Result<Option<Host>, JsonError> {
 }
 
 /// Letters, digits, `-`, `_` and `.`: what is safe as a host name in an address, in a file and on a terminal.
-fn is_word(text: &str) -> bool {
+pub fn is_word(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     !text.is_empty() && text.len() <= 63 && text.bytes().all(allowed)
 }

@@ -98,7 +98,7 @@ impl Pia<'_> {
         let _lock = self.store.lock(LOCK)?;
         let token = self.kept_token()?;
         let told = token.map_or(Ok(()), |token| self.site().expire(&token));
-        for name in [AUTH, LOGIN, super::forward::FILE_NAME] {
+        for name in [AUTH, LOGIN, super::forward::FILE_NAME, super::dedicated::FILE_NAME] {
             self.store.remove(name)?;
         }
         match told {
