@@ -8,7 +8,7 @@ mod site;
 use pvpn::error::Exit;
 use pvpn::provider::{PortHold, Provider, Server};
 use pvpn::time::secs;
-use site::{PASSWORD, Site, in_namespace};
+use site::{KEYS, PASSWORD, Site, in_namespace};
 use std::os::unix::fs::PermissionsExt;
 
 fn named(servers: &[Server], id: &str) -> Server {
@@ -201,13 +201,11 @@ fn only_pias_authority_and_only_the_right_name_are_trusted() {
             assert!(error.to_string().contains(words), "{error}");
         }
         // The servers' authority is no authority for the web sites, nor the other way round.
-        let folder = site.path("../..");
-        let swapped = format!("{}/web/ca.pem", folder.display());
         let mut config = site.config();
-        config.pia.server_ca_file = Some(swapped.into());
+        config.pia.server_ca_file = Some(format!("{KEYS}/web/ca.pem").into());
         let error = site.pia_of(&config).open(&servers[0]).unwrap_err();
         assert!(error.to_string().contains("UnknownIssuer"), "{error}");
-        config.pia.ca_file = Some(folder.join("vpn/ca.pem"));
+        config.pia.ca_file = Some(format!("{KEYS}/vpn/ca.pem").into());
         let error = site.pia_of(&config).list_servers(true);
         assert!(error.is_ok(), "the list kept serves");
         assert!(site.pia_of(&config).log_in().unwrap_err().to_string().contains("UnknownIssuer"));

@@ -82,6 +82,9 @@ const DEDICATED: &str = r#"{
 "DIPgood":{"id":"swiss","ip":"203.0.113.31","cn":"zurich499","status":"active","dip_expire":4000000000,"groups":["wg"]},
 "DIPover":{"id":"swiss","ip":"203.0.113.32","cn":"zurich498","status":"expired","dip_expire":1,"groups":[]}}"#;
 
+/// Made once, and used by all tests.
+pub const KEYS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/pia-keys");
+
 /// The running test PIA with a configuration directory beside it.
 pub struct Site {
     child: Child,
@@ -99,7 +102,7 @@ impl Site {
         std::fs::create_dir_all(folder.join("config")).unwrap();
         let text = format!(
             "{{\"folder\":\"{}\",\"dedicated\":{DEDICATED},\"users\":{{\"{USER}\":\"{PASSWORD}\"}},\"regions\":{REGIONS}}}",
-            folder.display()
+            KEYS
         );
         std::fs::write(folder.join("site.json"), text).unwrap();
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pia_server/pia.py");
@@ -127,13 +130,12 @@ impl Site {
 
     /// With more lines for `[pia]`.
     pub fn config_with(&self, pass: &str, more: &str) -> Config {
-        let folder = self.folder.display();
         let text = format!(
             "[pia]\nuser = {USER}\npass = \"{pass}\"\n\
              token_url = https://127.0.0.1:{}/api/client/v2/token\n\
              serverlist_url = https://127.0.0.1:{}/vpninfo/servers/v6\n\
-             ca_file = {folder}/web/ca.pem\nserver_ca_file = {folder}/vpn/ca.pem\n\
-             serverlist_key_file = {folder}/list.pub.pem\n{more}",
+             ca_file = {KEYS}/web/ca.pem\nserver_ca_file = {KEYS}/vpn/ca.pem\n\
+             serverlist_key_file = {KEYS}/list.pub.pem\n{more}",
             self.account, self.list
         );
         load::parse(&text, &self.folder.join("config"), &self.folder).unwrap()

@@ -22,7 +22,6 @@ class Authority:
         os.makedirs(self.folder, exist_ok=True)
         self.pem = os.path.join(self.folder, "ca.pem")
         self.key = os.path.join(self.folder, "ca.key")
-        self.count = 0
         if not os.path.exists(self.pem):
             kind = ("rsa:2048",) if rsa else ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
             openssl("req", "-x509", "-newkey", *kind, "-nodes", "-days", "30", "-" + self.digest,
@@ -30,8 +29,10 @@ class Authority:
 
     def leaf(self, cn, san=None, expired=False):
         """A certificate with its key, as two paths. `san` like `DNS:a,IP:1.2.3.4`; None for none at all."""
-        self.count += 1
-        base = os.path.join(self.folder, "leaf%d" % self.count)
+        name = "leaf %s %s %s" % (cn, san, expired)
+        base = os.path.join(self.folder, "".join(c if c.isalnum() else "_" for c in name))
+        if os.path.exists(base + ".pem"):
+            return base + ".pem", base + ".key"
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=" + cn,
                 "-keyout", base + ".key", "-out", base + ".csr")
         with open(base + ".ext", "w") as f:
@@ -57,7 +58,7 @@ class Signer:
         self.public = os.path.join(folder, "list.pub.pem")
         if not os.path.exists(self.key):
             openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", self.key)
-        openssl("pkey", "-in", self.key, "-pubout", "-out", self.public)
+            openssl("pkey", "-in", self.key, "-pubout", "-out", self.public)
 
     def sign(self, data):
         return openssl("dgst", "-sha256", "-sign", self.key, feed=data)

@@ -5,7 +5,8 @@ port forwarding gateway. It shares nothing with the client but the public sheet 
 
 The configuration, everything optional but `folder`, `regions` and `users`:
 
-    {"folder": "/tmp/pia",                  certificates and keys are made here: web/ca.pem, vpn/ca.pem, list.pub.pem
+    {"folder": "/tmp/pia",                  certificates and keys are made here, or used again: web/ca.pem, vpn/ca.pem,
+                                            list.pub.pem
      "account": {"address": "127.0.0.1", "port": 0, "namespace": null},
      "list": {...}, "control": {...},       likewise; the names localhost and *.pia.test are in the certificate
      "users": {"p1234567": "secret"},
@@ -30,6 +31,7 @@ It prints one line of JSON with the ports once all is listening, and then takes 
          list: tampered, unsigned, null; `lose`: regions to leave out
 """
 
+import fcntl
 import json
 import os
 import sys
@@ -45,6 +47,10 @@ from web import Faults, listen
 class Pia:
     def __init__(self, config):
         folder = config["folder"]
+        os.makedirs(folder, exist_ok=True)
+        # Several of us may share the folder; what one makes the others find.
+        self.lock = open(os.path.join(folder, "lock"), "w")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
         self.config, self.faults, self.tokens = config, Faults(), Tokens()
         self.web, self.vpn_ca = Authority(folder, "web", rsa=False), Authority(folder, "vpn", rsa=True)
         self.foreign = Authority(folder, "foreign", rsa=True)
@@ -82,6 +88,7 @@ class Pia:
             vpn.start()
             listen(vpn.ip, vpn.wg_port, vpn.outside(), self.faults, leaf, vpn.namespace, vpn.cn)
             listen(vpn.vip, gateway_port, vpn.inside(), self.faults, leaf, vpn.namespace, vpn.cn)
+        self.lock.close()
         return ports
 
     def site(self, name, calls, leaf, faults=True):
