@@ -138,11 +138,11 @@ impl Clock {
     }
 
     /// Stores what the next handshake has to be later than, before the supervisor ends.
-    pub fn close(&mut self, now: Instant) {
-        if let Some(highest) = self.highest
-            && self.stored.is_some_and(|(_, stored)| stored < highest)
+    pub fn close(&mut self) {
+        if let (Some(highest), Some((at, stored))) = (self.highest, self.stored)
+            && stored < highest
         {
-            self.store(now, highest);
+            self.store(at, highest);
         }
     }
 
@@ -221,6 +221,12 @@ impl Daemon {
             let e = Error::failed(self.clock.trouble(self.wall).unwrap_or_default());
             self.phase.handle(now, phase::Input::Chosen(Err(e)));
         }
+    }
+
+    /// The supervisor ends.
+    pub(super) fn close_clock(&mut self) {
+        self.clock.close();
+        self.ask_the_time();
     }
 
     fn ask_the_time(&mut self) {

@@ -62,6 +62,7 @@ impl Daemon {
     }
 
     pub(super) fn tear_down(&mut self) {
+        self.close_clock();
         self.names = names::Names::default();
         self.up = None;
         self.making = None;
@@ -101,6 +102,7 @@ impl Daemon {
         if self.ending.is_none() {
             log::info!("supervisor: leaving the tunnel to the next one");
             self.ending = Some(Ending::Over);
+            self.close_clock();
             self.actions.push_back(Action::Exit(Exit::Done));
         }
     }

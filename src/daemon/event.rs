@@ -83,6 +83,8 @@ pub enum Event {
     Changed(repair::Part),
     /// What was missing is put back, or why not.
     Inspected(Box<repair::Found>),
+    /// Files in `/run/pvpn` were removed by somebody: the port file and what the next supervisor needs are written again.
+    RunFilesGone,
     /// The machine slept this long.
     Resumed(Duration),
     Clock(clock::Input),

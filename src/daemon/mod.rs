@@ -189,6 +189,7 @@ impl Daemon {
             Event::TornDown(result) => self.torn_down(result),
             Event::Changed(part) => self.repair.handle(now, repair::Input::Changed(part)),
             Event::Inspected(found) => self.handle_inspected(now, *found),
+            Event::RunFilesGone => self.write_run_files(now),
             Event::Resumed(slept) => self.handle_resumed(now, slept),
             Event::Clock(input) => self.handle_clock(now, input),
             Event::Named(answered) => self.names.handle(now, names::Input::Answered(answered)),

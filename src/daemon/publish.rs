@@ -63,6 +63,8 @@ pub enum Input {
     Number(Option<u16>),
     /// How the action for this target ended.
     Done(Target, Result<(), String>),
+    /// Somebody removed what this target was told: it is told again.
+    Lost(Target),
     Wake,
 }
 
@@ -108,6 +110,13 @@ impl Publisher {
                 }
             }
             Input::Done(target, result) => self.handle_done(now, target, result),
+            Input::Lost(target) => {
+                for (t, state) in ORDER.into_iter().zip(&mut self.states) {
+                    if t == target && *state == State::Told(self.number) {
+                        *state = State::Told(None);
+                    }
+                }
+            }
             Input::Number(_) | Input::Wake => {}
         }
         self.begin_next(now);

@@ -4,7 +4,7 @@
 use super::connection::Up;
 use super::monitor::{self, Monitor};
 use super::repair::{self, Found, Part, Way};
-use super::{Action, Daemon, lease, phase};
+use super::{Action, Daemon, lease, phase, publish};
 use crate::status::{Area, Snapshot};
 use crate::time::{Duration, Instant};
 
@@ -57,6 +57,11 @@ impl Daemon {
             self.repair.handle(now, repair::Input::Changed(part));
         }
         self.disturb(now);
+    }
+
+    pub(super) fn write_run_files(&mut self, now: Instant) {
+        self.publisher.handle(now, publish::Input::Lost(publish::Target::File));
+        self.write_record(now);
     }
 
     /// The way to the server is another one.

@@ -13,11 +13,14 @@ use control::{Ask, Tell};
 use phase::{Choice, Ready};
 use std::path::Path;
 
+mod recovery;
+
 const WALL: UnixTime = UnixTime(1_780_000_000);
 
 struct Story {
     daemon: Daemon,
     now: Instant,
+    wall: UnixTime,
     /// Policies in the order they were loaded.
     loaded: Vec<Policy>,
     told: Vec<(ClientId, Tell)>,
@@ -34,7 +37,7 @@ fn story(killswitch: bool) -> Story {
     let sync = Sync::new(settings, sync::Memory::default(), Instant::BOOT);
     let daemon = Daemon::new(config, false, killswitch, Surroundings::default(), sync);
     let now = Instant::BOOT + millis(60_000);
-    Story { daemon, now, loaded: vec![], told: vec![], seen: vec![], broken: false }
+    Story { daemon, now, wall: WALL, loaded: vec![], told: vec![], seen: vec![], broken: false }
 }
 
 fn wish(cc: &str, ks: bool) -> Wish {
@@ -94,7 +97,7 @@ fn ready(cc: &str, last: u8) -> Ready {
 
 impl Story {
     fn handle(&mut self, event: Event) {
-        self.daemon.handle(self.now, WALL, event);
+        self.daemon.handle(self.now, self.wall, event);
         self.perform();
     }
 
@@ -108,12 +111,12 @@ impl Story {
                     self.seen.push(format!("Load {}", if policy.killswitch { "closed" } else { "open" }));
                     self.loaded.push(*policy);
                     let result = if self.broken { Err(Error::failed("no nftables")) } else { Ok(()) };
-                    self.daemon.handle(self.now, WALL, Event::PolicyLoaded(result));
+                    self.daemon.handle(self.now, self.wall, Event::PolicyLoaded(result));
                 }
                 Action::Tell(id, tell) => self.told.push((id, tell)),
                 Action::TearDown => {
                     self.seen.push(word);
-                    self.daemon.handle(self.now, WALL, Event::TornDown(Ok(())));
+                    self.daemon.handle(self.now, self.wall, Event::TornDown(Ok(())));
                 }
                 _ => self.seen.push(word),
             }

@@ -7,7 +7,7 @@
 use super::super::Event;
 use super::super::phase::Ready;
 use super::super::repair::{Found, Part, Way};
-use super::{CONTROL, Supervisor, start};
+use super::{CONTROL, PORT_FILE, RECORD, STATUS, Supervisor, start};
 use crate::address::IpNet;
 use crate::change::recover::RUN_DIR;
 use crate::change::{Step, TUNNELS};
@@ -131,25 +131,32 @@ impl Supervisor {
             self.look_around();
             self.handle(Event::Changed(Part::Resolver));
         }
-        if paths.iter().any(|p| p.starts_with(RUN_DIR)) && !Path::new(CONTROL).exists() {
+        let is_gone = |p: &PathBuf| p.starts_with(RUN_DIR) && !p.exists();
+        if paths.iter().any(is_gone) {
             self.make_run_files_anew();
         }
     }
 
-    /// Somebody removed the control socket, or all of `/run/pvpn`.
+    /// Somebody removed the control socket, another file of ours, or all of `/run/pvpn`; or we ourselves one that is
+    /// not needed, and then nothing is to be done.
     fn make_run_files_anew(&mut self) {
-        let listens = self
-            .sys
-            .files()
-            .create_dir(Path::new(RUN_DIR), 0o755)
-            .and_then(|()| self.server.listen_again(Path::new(CONTROL)));
-        match listens {
-            Ok(()) => log::warn!("control: {CONTROL} was removed; made anew"),
-            Err(e) => log::error!("control: listen at {CONTROL}: {e}"),
+        if let Err(e) = self.sys.files().create_dir(Path::new(RUN_DIR), 0o755) {
+            return log::error!("run: make {RUN_DIR}: {e}");
         }
         self.watcher.add(Path::new(RUN_DIR), Hears::Removals);
-        start::write_pid(self.sys.files());
-        self.snapshot.clear();
+        if !Path::new(CONTROL).exists() {
+            match self.server.listen_again(Path::new(CONTROL)) {
+                Ok(()) => log::warn!("control: {CONTROL} was removed; made anew"),
+                Err(e) => log::error!("control: listen at {CONTROL}: {e}"),
+            }
+            start::write_pid(self.sys.files());
+        }
+        if !Path::new(STATUS).exists() {
+            self.snapshot.clear();
+        }
+        if self.daemon.in_use().is_some() && ![PORT_FILE, RECORD].iter().all(|p| Path::new(p).exists()) {
+            self.handle(Event::RunFilesGone);
+        }
     }
 
     /// Whether the machine was suspended since the last turn.
