@@ -4,10 +4,10 @@ use super::Scene;
 use crate::address::IpNet;
 use crate::error::{Error, Result};
 use crate::status::finding::Finding;
-use crate::status::{DnsMode, PortState};
+use crate::status::{DnsMode, PortState, QbittorrentState};
 use crate::sys::http::Http;
 use crate::sys::nft;
-use crate::sys::resolve::{self, Resolver};
+use crate::sys::resolve::{self, ResolveError, Resolver};
 use crate::sys::socket::Egress;
 use crate::time::{Duration, secs};
 use crate::wire::http::{Reply, Request, Route};
@@ -21,6 +21,9 @@ const RESOLVE: Duration = secs(6);
 const BODY_MOST: u64 = 512;
 /// Nobody's (RFC 3849), to ask which way it would go.
 const SOMEWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+
+/// A name that is never there (RFC 6761 section 6.4), asked for where the configuration names an address.
+const NO_NAME: &str = "pvpn.invalid";
 
 /// That the kernel's rules are those of the state.
 pub fn killswitch(scene: &Scene) -> Finding {
@@ -91,8 +94,12 @@ pub fn resolver(scene: &Scene, url: &str) -> Finding {
         let text = format!("/etc/resolv.conf names {names}, the tunnel's is {}", dns.servers.join(", "));
         return Finding::failed(NAME, text, "run `pvpn connect` again: it takes the file back");
     }
-    let host = host_of(url);
-    let answered = Resolver::new(resolve::machine_servers(), Egress::plain()).resolve(host, RESOLVE);
+    let name = Some(host_of(url)).filter(|host| !is_address(host)).unwrap_or(NO_NAME);
+    let answered = match Resolver::new(resolve::machine_servers(), Egress::plain()).resolve(name, RESOLVE) {
+        // "No such name" is an answer.
+        Err(ResolveError::NoName) => Ok(()),
+        other => other.map(|_| ()),
+    };
     match (answered, dns.mode) {
         (Err(e), _) => {
             Finding::failed(NAME, format!("{names}: {e}"), "see `pvpn status`: is the tunnel healthy?")
@@ -104,6 +111,10 @@ pub fn resolver(scene: &Scene, url: &str) -> Finding {
             "connect with `--dns true`",
         ),
     }
+}
+
+fn is_address(host: &str) -> bool {
+    host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
 fn host_of(url: &str) -> &str {
@@ -190,7 +201,12 @@ pub fn port(scene: &Scene) -> Finding {
         let at = std::net::SocketAddr::new(address, number);
         scene.net().is_listening(false, at, &scene.interface.name).ok()
     });
+    let is_told = scene.snapshot.qbittorrent.state != QbittorrentState::Off;
     match listening {
+        Some(false) if !is_told => Finding::unknown(
+            NAME,
+            format!("{number} is held; no program listens on it, and none is to be told (enable = false)"),
+        ),
         Some(false) => Finding::failed(
             NAME,
             format!("{number} is forwarded, but no program listens on it"),
@@ -218,6 +234,7 @@ mod tests {
             ("https://[2001:db8::1]", "[2001:db8::1]"),
         ] {
             assert_eq!(host_of(url), host);
+            assert_eq!(is_address(host), !host.starts_with("api"));
         }
     }
 
