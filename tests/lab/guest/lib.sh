@@ -153,7 +153,7 @@ qb_start() {
 Accepted=true
 
 [BitTorrent]
-Session\Port=6881
+Session\Port=8999
 Session\DHTEnabled=false
 Session\LSDEnabled=false
 Session\PeXEnabled=false

@@ -33,11 +33,11 @@ for _ in 1 2 3 4 5; do
     timed quick-first ping -c 1 -W 5 10.2.0.1
     [ -s "$RUN/bench-show" ] || for _ in $(seq 20); do timed show wg show; done
     timed quick-down quick down
-    timed connect timeout 60 pvpn connect --provider file --cc NL --ks true
+    timed connect pvpn connect --provider file --server 'NL#12' --ks true
     timed connect-first ping -c 1 -W 5 10.2.0.1
     [ -s "$RUN/bench-status" ] || for _ in $(seq 20); do timed status pvpn status; timed show wg show; done
     rss=$(awk '/^(VmRSS|RssAnon)/ { printf "%s %s kB  ", $1, $2 }' "/proc/$(supervisor)/status")
-    timed disconnect timeout 30 pvpn disconnect --ks false
+    timed disconnect pvpn disconnect --ks false
 done
 sysctl -qw net.ipv4.conf.all.src_valid_mark=0 net.ipv4.conf.all.send_redirects=1
 

@@ -7,11 +7,12 @@ title() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 typed() { printf '\033[36m# %s\033[0m\n' "$*"; }
 run() { typed "$*"; timeout 90 "$@" 2>&1 </dev/null; }
 
-title "A $(tr -d '\0' </proc/device-tree/model 2>/dev/null || echo machine) with a Cortex-A76, the Pi 5's core. Linux $(uname -r). qBittorrent runs, three .conf files are in place."
+title "An emulated Raspberry Pi 5: Cortex-A76, Linux $(uname -r)"
 configure </dev/null
 qb_start
 qb_torrent >/dev/null
 snapshot before
+echo "three .conf files from a provider's web page; qBittorrent $(qb_version) on port $(qb_pref listen_port), bound to nothing"
 echo "the internet host sees $(world), the house's own address"
 
 title "Connect, kill switch closed"
@@ -24,7 +25,7 @@ port=$(port_file)
 title "The port"
 echo "granted by a real miniupnpd:    $(lease vpn1 tcp)"
 echo "/run/pvpn/forwarded_port:       $port"
-echo "in qBittorrent $(qb_version):          $(qb_pref listen_port), bound to $(qb_pref current_network_interface) $(qb_pref current_interface_address)"
+echo "inside qBittorrent:             $(qb_pref listen_port), bound to $(qb_pref current_network_interface) $(qb_pref current_interface_address)"
 check "a BitTorrent handshake from the internet host to $EXIT1:$port is answered" within 10 knock "$EXIT1" "$port"
 
 title "The gateway loses a third of its packets, each way, for 35 s"
