@@ -44,8 +44,11 @@ impl Daemon {
                 false
             }
             (_, Some(way)) => {
-                let by = way.gateway.map_or_else(String::new, |g| format!(" via {g}"));
-                log::info!("network: the way out is {}{by}", way.device);
+                let said = |word: &str, addr: Option<std::net::IpAddr>| {
+                    addr.map_or_else(String::new, |a| format!(" {word} {a}"))
+                };
+                let (via, from) = (said("via", way.gateway), said("from", way.source));
+                log::info!("network: the way out is {}{via}{from}", way.device);
                 true
             }
         }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub enum Hears {
     /// Whatever changes what a name shows.
     Changes,
-    /// Only that a name goes.
+    /// Only that a name goes, or the directory itself.
     Removals,
 }
 
@@ -22,7 +22,9 @@ impl Hears {
         match self {
             Hears::Changes => gone | made,
             // A file that is replaced by rename leaves its temporary name: not heard, or each of our own would be.
-            Hears::Removals => AddWatchFlags::IN_DELETE | AddWatchFlags::IN_ONLYDIR,
+            Hears::Removals => {
+                AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_ONLYDIR
+            }
         }
     }
 }

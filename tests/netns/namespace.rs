@@ -1,4 +1,4 @@
-//! Private namespaces for tests.
+//! Private namespaces for tests: user, network, mounts.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ pub fn in_namespace(test: &str, story: impl FnOnce()) {
     }
     let this = std::env::current_exe().unwrap();
     let mut again = Command::new("unshare");
-    again.arg("-rn").arg(this).args(["--exact", test, "--nocapture"]).env(INSIDE, "1");
+    again.arg("-rnm").arg(this).args(["--exact", test, "--nocapture"]).env(INSIDE, "1");
     let output = again.output().expect("unshare(1) of util-linux");
     let text = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned()).concat();
     assert!(output.status.success(), "{text}");

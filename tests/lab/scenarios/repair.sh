@@ -10,6 +10,7 @@ configure alone <<'CONF'
 interval = 5
 CONF
 snapshot before
+cp /etc/resolv.conf "$RUN"/resolv.conf
 check "connect" connect --server 'NL#12' --ks true
 repairs() { status_of .monitor.repairs; }
 same "what connect itself did is no repair" 0 "$(sleep 2; repairs)"
@@ -45,6 +46,7 @@ gone "ip -6 rule flush" sh -c 'ip -6 rule flush; ip -6 rule add from all lookup 
 gone "ip route flush table 4214" ip route flush table 4214
 gone "the address taken" ip address flush dev wgpnl
 gone "resolv.conf rewritten" sh -c 'echo nameserver 192.168.1.1 >/etc/resolv.conf.new; mv /etc/resolv.conf.new /etc/resolv.conf'
+gone "resolv.conf rewritten as it was" sh -c "cat $RUN/resolv.conf >/etc/resolv.conf.new; mv /etc/resolv.conf.new /etc/resolv.conf"
 gone "a line appended to resolv.conf" sh -c 'echo nameserver 192.168.1.1 >>/etc/resolv.conf'
 gone "the tunnel's link set down" ip link set wgpnl down
 gone "the tunnel's link deleted" ip link delete wgpnl

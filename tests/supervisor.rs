@@ -1,0 +1,189 @@
+//! The supervisor as a process on a real kernel, in a namespace of its own: what it does when its files, its rules or
+//! its clients misbehave. There need be no WireGuard: it stands in `connecting`, its rules closed, and tries on.
+
+#[path = "netns/namespace.rs"]
+mod namespace;
+
+use namespace::{in_namespace, run};
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+const PVPN: &str = env!("CARGO_BIN_EXE_pvpn");
+const CONTROL: &str = "/run/pvpn/control.sock";
+const STATUS: &str = "/run/pvpn/status.json";
+const DIR: &str = "/var/lib/conf";
+/// Questions to a running program before a story is given up; each is a process of some milliseconds.
+const PATIENCE: usize = 2000;
+
+struct Supervisor(Child);
+
+impl Supervisor {
+    fn start() -> Supervisor {
+        run("ip link set lo up");
+        // So small that a test can fill it.
+        run("mount -t tmpfs -o size=256k tmpfs /run");
+        run("mount -t tmpfs tmpfs /var/lib");
+        fs::create_dir_all(format!("{DIR}/wireguard")).unwrap();
+        fs::write(
+            format!("{DIR}/config.ini"),
+            "[qbittorrent]\nenable = false\n[network]\nlan = 10.0.0.0/8\n",
+        )
+        .unwrap();
+        let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAEE=";
+        let conf = format!(
+            "[Interface]\nPrivateKey = {key}\nAddress = 10.2.0.2/32\nDNS = 10.2.0.1\n[Peer]\n# NL#1\n\
+             PublicKey = {key}\nAllowedIPs = 0.0.0.0/0\nEndpoint = 192.0.2.1:51820\n"
+        );
+        fs::write(format!("{DIR}/wireguard/nl.conf"), conf).unwrap();
+        run(&format!("chmod -R go= {DIR}"));
+        let mut command = Command::new(PVPN);
+        command.args(["--config-dir", DIR, "connect", "--foreground", "--ks", "true", "--yes"]);
+        command.args(["--server", "NL#1"]).env_remove("NOTIFY_SOCKET");
+        let supervisor = Supervisor(
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(),
+        );
+        until("its rules are loaded", || has_rules() && Path::new(STATUS).exists());
+        supervisor
+    }
+
+    fn log(&self, word: &str) -> usize {
+        let log = fs::read_to_string(format!("{DIR}/pvpn.log")).unwrap_or_default();
+        log.lines().filter(|l| l.contains(word)).count()
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..PATIENCE {
+        if is_so() {
+            return;
+        }
+        // A turn of the supervisor lies between two questions.
+        let _ = pvpn(&["status", "--check"]);
+    }
+    panic!("never so: {what}\n{}", fs::read_to_string(format!("{DIR}/pvpn.log")).unwrap_or_default());
+}
+
+fn pvpn(args: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(PVPN).args(["--config-dir", DIR]).args(args).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn has_rules() -> bool {
+    Command::new("nft").args(["list", "chain", "inet", "pvpn", "output"]).output().unwrap().status.success()
+}
+
+fn repairs() -> u32 {
+    let (_, text) = pvpn(&["status", "--json"]);
+    let at = text.split("\"repairs\":").nth(1).unwrap_or_default();
+    at.split(['}', ',']).next().unwrap_or_default().parse().unwrap_or(0)
+}
+
+#[test]
+fn a_flushed_rule_set_is_put_back_and_counted() {
+    in_namespace("a_flushed_rule_set_is_put_back_and_counted", || {
+        let supervisor = Supervisor::start();
+        assert_eq!(repairs(), 0, "what it loads itself is no repair");
+        run("nft add table inet neighbour");
+        until("the neighbour's table was looked at", || supervisor.log("firewall") > 0);
+        run("nft flush ruleset");
+        until("the rules are back", || has_rules() && repairs() == 1);
+        run("nft flush chain inet pvpn output");
+        until("a chain's rules are back", || repairs() == 2);
+        assert!(run("nft list chain inet pvpn output").contains("drop"));
+        assert_eq!(supervisor.log("by another program; put back"), 2);
+        // Without a supervisor nobody does.
+        drop(supervisor);
+        run("nft flush ruleset");
+        assert!(!has_rules());
+    });
+}
+
+#[test]
+fn removed_files_are_made_anew() {
+    in_namespace("removed_files_are_made_anew", || {
+        let _supervisor = Supervisor::start();
+        fs::remove_file(CONTROL).unwrap();
+        until("the control socket is back", || UnixStream::connect(CONTROL).is_ok());
+        fs::remove_file(STATUS).unwrap();
+        until("the snapshot is back", || Path::new(STATUS).exists());
+        // What is removed last may be back before the directory goes.
+        let _ = fs::remove_dir_all("/run/pvpn");
+        until("all of it is back", || UnixStream::connect(CONTROL).is_ok() && Path::new(STATUS).exists());
+        fs::rename("/run/pvpn", "/run/away").unwrap();
+        until("another directory is there", || UnixStream::connect(CONTROL).is_ok());
+    });
+}
+
+#[test]
+fn a_full_run_stops_nothing_and_is_said_once() {
+    in_namespace("a_full_run_stops_nothing_and_is_said_once", || {
+        let supervisor = Supervisor::start();
+        let mut filler = fs::File::create("/run/filler").unwrap();
+        while filler.write_all(&[0; 512]).is_ok() {}
+        drop(filler);
+        for on in ["off", "on", "off", "on"] {
+            assert_eq!(pvpn(&["killswitch", on, "--yes"]).0, Some(0));
+            assert!(pvpn(&["status", "--json"]).1.starts_with('{'));
+        }
+        assert_eq!(supervisor.log(&format!("write {STATUS}")), 1);
+        fs::remove_file("/run/filler").unwrap();
+        assert_eq!(pvpn(&["killswitch", "off"]).0, Some(0));
+        until("the snapshot follows", || fs::read_to_string(STATUS).unwrap().contains("\"on\":false"));
+    });
+}
+
+#[test]
+fn a_read_only_run_stops_nothing_and_is_said_once() {
+    in_namespace("a_read_only_run_stops_nothing_and_is_said_once", || {
+        let supervisor = Supervisor::start();
+        // With the lock held it can't be made read-only; but another one can lie over it.
+        let mut reached = UnixStream::connect(CONTROL).unwrap();
+        run("mount -t tmpfs -o ro tmpfs /run/pvpn");
+        let mut line = [0; 1 << 16];
+        let mut ask = |words: &str| {
+            reached.write_all(format!("{words}\n").as_bytes()).unwrap();
+            let n = reached.read(&mut line).unwrap();
+            String::from_utf8_lossy(&line[..n]).into_owned()
+        };
+        assert!(ask("status").starts_with("status "));
+        run("nft flush ruleset");
+        until("the rules are back", has_rules);
+        until("it is said", || supervisor.log(&format!("write {STATUS}")) > 0);
+        run("umount /run/pvpn");
+        until("the snapshot follows", || {
+            repairs() == 1 && fs::read_to_string(STATUS).unwrap().contains("\"repairs\":1")
+        });
+        assert_eq!(supervisor.log(&format!("write {STATUS}")), 1);
+    });
+}
+
+#[test]
+fn clients_that_send_garbage_never_read_or_hang_leave_the_others_alone() {
+    in_namespace("clients_that_send_garbage_never_read_or_hang_leave_the_others_alone", || {
+        let _supervisor = Supervisor::start();
+        let open = || UnixStream::connect(CONTROL).unwrap();
+        let hanging: Vec<UnixStream> = (0..100).map(|_| open()).collect();
+        let mut endless = open();
+        let _ = endless.write_all(&vec![b'x'; 1 << 20]);
+        let mut silent = open();
+        silent.set_nonblocking(true).unwrap();
+        while silent.write_all(b"status\n").is_ok() {}
+        let mut stranger = open();
+        stranger.write_all(b"\xff\xfe\0open sesame\n").unwrap();
+        let mut reply = String::new();
+        stranger.read_to_string(&mut reply).unwrap();
+        assert!(reply.starts_with("done 2 "), "{reply}");
+        assert!(pvpn(&["status", "--json"]).1.starts_with('{'));
+        drop(hanging);
+    });
+}
