@@ -99,7 +99,7 @@ impl Clock {
             _ => "older than pvpn itself".to_owned(),
         };
         let then = self.text.as_ref().map_or_else(|| "asking a time server".to_owned(), Clone::clone);
-        Some(format!("the clock shows {wall}, {why}; a server would reject it: waiting ({then})"))
+        Some(format!("the clock shows {wall}, {why}; no server would shake hands ({then})"))
     }
 
     pub fn poll_action(&mut self) -> Option<Action> {

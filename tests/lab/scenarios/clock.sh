@@ -43,9 +43,9 @@ check "the clock of its handshake is kept" within 5 test -s /var/lib/pvpn/clock
 check "disconnect, closed" timeout 30 pvpn disconnect --ks true
 
 # 1970, and nobody to ask.
-set_clock 40
+set_clock 100000 # the kernel takes no clock below its uptime
 capture clock
-check "1970 and no time server: connect fails and says why" sh -c '! timeout 60 pvpn connect --provider file --server "NL#12" --ks true >/run/lab/connect.out 2>&1 && grep -q "the clock shows 1970" /run/lab/connect.out'
+check "1970 and no time server: connect fails and says why" sh -c '! timeout 60 pvpn connect --provider file --server "NL#12" --ks true >/run/lab/connect.out 2>&1 && grep -q "pvpn: the clock shows 1970" /run/lab/connect.out'
 sed 's/^/#   /' "$RUN"/connect.out
 set_clock "$(true_now)"
 captured clock
@@ -54,7 +54,7 @@ check "no handshake was begun" test -z "$(wireguard)"
 
 # 1970, and a time server.
 ntp
-set_clock 40
+set_clock 100000 # the kernel takes no clock below its uptime
 check "1970 with a time server: connect" connect --server 'NL#12' --ks true
 check "the clock is right" is_right
 same "one question was enough" 1 "$(cat "$RUN"/asked)"
