@@ -81,6 +81,8 @@ pub struct Daemon {
     policy_trouble: Option<String>,
     /// Whether the rules in force are those of a closed kill switch.
     closed: bool,
+    /// Links on which packet sockets are not stopped.
+    unguarded: Vec<String>,
     /// When rules that the kernel refused are tried again.
     reload_at: Option<Instant>,
     /// Commands that wait for the rules to be in force.
@@ -133,6 +135,7 @@ impl Daemon {
             loaded: None,
             policy_trouble: None,
             closed: killswitch,
+            unguarded: Vec::new(),
             reload_at: None,
             switching: Vec::new(),
             ending: None,

@@ -98,6 +98,14 @@ impl Daemon {
         self.answer_switching(Err(e));
     }
 
+    /// Links on which the kernel has no egress hook, so that packet sockets are not stopped.
+    pub fn note_unguarded(&mut self, links: Vec<String>) {
+        if links != self.unguarded && !links.is_empty() {
+            log::warn!("firewall: packet sockets on {} are not stopped: no egress hook", links.join(", "));
+        }
+        self.unguarded = links;
+    }
+
     fn answer_switching(&mut self, result: Result<(), Error>) {
         for (id, on) in std::mem::take(&mut self.switching) {
             let tell = match &result {

@@ -30,6 +30,13 @@ impl Daemon {
         if let Some(text) = self.clock.trouble(self.wall) {
             s.problem(Area::Clock, text);
         }
+        if self.killswitch && !self.unguarded.is_empty() {
+            let links = self.unguarded.join(", ");
+            let text = format!(
+                "packet sockets on {links} are not stopped: the kernel has no egress hook (5.16) there"
+            );
+            s.problem(Area::Killswitch, text);
+        }
         if let Some(trouble) = &self.policy_trouble {
             s.problem(Area::Killswitch, trouble.clone());
         }
@@ -65,6 +72,11 @@ impl Daemon {
         } else {
             (DnsMode::Machine, &self.surroundings.resolvers)
         };
+        if !uses_provider {
+            let who: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            let who = if who.is_empty() { "the machine's resolver".to_owned() } else { who.join(", ") };
+            s.problem(Area::Dns, format!("names are asked of {who}: whoever runs it can read them"));
+        }
         s.dns = status::Dns { mode, servers: servers.iter().map(ToString::to_string).collect() };
         s.choice = Some(status::Choice {
             by: up.choice.by.clone(),

@@ -179,7 +179,10 @@ impl Supervisor {
     pub(super) fn load_policy(&mut self, policy: &Policy) -> Result<()> {
         let ruleset = Ruleset::of(policy);
         self.changes.apply(&self.sys, FIREWALL, &[Step::LoadRuleset(ruleset)])?;
-        self.watcher.note_rules();
+        let stopped = self.watcher.note_rules();
+        let links: &[String] = if policy.killswitch { &policy.links } else { &[] };
+        let is_open = |link: &&String| stopped.as_ref().is_some_and(|stopped| !stopped.contains(link));
+        self.daemon.note_unguarded(links.iter().filter(is_open).cloned().collect());
         Ok(())
     }
 

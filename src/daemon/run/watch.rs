@@ -77,19 +77,25 @@ impl Watcher {
         }
     }
 
-    fn fingerprint(&mut self) -> std::io::Result<Option<u64>> {
+    fn state(&mut self) -> std::io::Result<Option<nft::State>> {
         let socket = match &mut self.nft {
             Some(socket) => socket,
             none => none.insert(nft::open()?),
         };
-        Ok(nft::state(socket)?.map(|state| state.fingerprint))
+        nft::state(socket)
     }
 
-    /// Our tables are as they shall be.
-    pub fn note_rules(&mut self) {
-        match self.fingerprint() {
-            Ok(rules) => self.rules = rules,
-            Err(e) => log::warn!("firewall: read the rules back: {e}"),
+    /// Our tables are as they shall be. The links whose packet sockets they stop; `None` where that cannot be read.
+    pub fn note_rules(&mut self) -> Option<Vec<String>> {
+        match self.state() {
+            Ok(state) => {
+                self.rules = state.as_ref().map(|s| s.fingerprint);
+                Some(state.map(|s| s.egress_links).unwrap_or_default())
+            }
+            Err(e) => {
+                log::warn!("firewall: read the rules back: {e}");
+                None
+            }
         }
     }
 }
@@ -186,7 +192,7 @@ impl Supervisor {
     }
 
     fn inspect_rules(&mut self, found: &mut Found) -> Result<()> {
-        let rules = self.watcher.fingerprint().doing(|| "read the firewall's rules")?;
+        let rules = self.watcher.state().doing(|| "read the firewall's rules")?.map(|s| s.fingerprint);
         if rules == self.watcher.rules {
             return Ok(());
         }
