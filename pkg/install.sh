@@ -34,7 +34,7 @@ root_home() {
 }
 
 find_binary() {
-    for file in "$here/pvpn" "$here/../pvpn" "$here/../target/release/pvpn" \
+    for file in "$here/pvpn" "$here/../pvpn" "$here/../target/x86_64-unknown-linux-gnu/release/pvpn" "$here/../target/release/pvpn" \
         "$here/../target/aarch64/aarch64-unknown-linux-gnu/release/pvpn"; do
         if [ -f "$file" ] && "$file" --version >/dev/null 2>&1; then
             echo "$file"
