@@ -96,16 +96,16 @@ gateway() { /lab/guest/gateway "$@"; }
 # knock ADDRESS PORT: a BitTorrent handshake from the internet host; passes when a BitTorrent program answers it.
 knock() { timeout 10 ip netns exec inet python3 /lab/guest/knock.py "$1" "$2"; }
 
-# lease NS PROTOCOL: the external port that the gateway forwards to the Pi, as the gateway itself tells.
+# lease NS PROTOCOL: the port that the gateway forwards to the same port of the Pi, as the gateway itself tells.
 lease() {
     # nft prints the protocol as miniupnpd matched it: a byte of the IPv4 header
     local number=0x6
     [ "$2" = tcp ] || number=0x11
     if [ "$1" = vpn1 ]; then
         on vpn1 nft list chain inet mini prerouting_miniupnpd |
-            sed -nE "s/.*(@nh,72,8 $number|l4proto $2|ip protocol $2) .*dport ([0-9]+) .*dnat.*/\\2/p" | head -n 1
+            sed -nE "s/.*(@nh,72,8 $number|l4proto $2|ip protocol $2) .*dport ([0-9]+) .*dnat.* 10\.2\.0\.2:\\2$/\\2/p" | head -n 1
     else
-        awk -v p="$2" '$1 == p { print $2; exit }' "$RUN/$1.leases"
+        awk -v p="$2" '$1 == p && $2 == $3 { print $2; exit }' "$RUN/$1.leases"
     fi
 }
 
@@ -219,6 +219,7 @@ server_ns() { status_of .server.endpoint | sed 's/.*\.1\([123]\):.*/vpn\1/'; }
 exit_of() { echo "11.22.33.1${1#vpn}"; }
 supervisor() { pgrep -x pvpn | head -n 1; }
 supervisor_lives() { pgrep -x pvpn >/dev/null; }
+test_port() { [ "$(port_file)" = "$1" ]; }
 port_file() { cat /run/pvpn/forwarded_port; }
 
 # -- the machine
