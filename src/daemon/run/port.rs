@@ -207,7 +207,7 @@ impl Supervisor {
         };
         let (number, interface) =
             (number.to_string(), self.daemon.interface().unwrap_or_default().to_owned());
-        let words = [("{port}", number.as_str()), ("{interface}", interface.as_str())];
+        let words = [("port", number.as_str()), ("interface", interface.as_str())];
         // How it ends is logged; only a program that cannot be started is started again.
         let result = self.run_hook(&line, &words);
         Some(Event::Published(publish::Target::Hook, result))
@@ -215,7 +215,7 @@ impl Supervisor {
 
     pub(super) fn run_state_hook(&mut self, word: &'static str) {
         if let Some(line) = self.daemon.config().monitor.on_state.clone()
-            && let Err(e) = self.run_hook(&line, &[("{state}", word)])
+            && let Err(e) = self.run_hook(&line, &[("state", word)])
         {
             log::warn!("hook: on_state: {e}");
         }

@@ -32,7 +32,13 @@ same "the second place has it" "$port" "$(cat /tmp/forwarded)"
 same "the hook ran once" "$port wgpnl" "$(hooked)"
 on vpn1 ip address del 10.2.0.9/32 dev wg0
 
-# A gateway that has no port to give, at first.
+# A server whose gateway refuses: what was granted before stays published until another number is.
+echo refuse 4 >"$RUN"/vpn2.order
+check "switch to a gateway without a port" connect --cc CH
+same "the port stays published, as doubtful" "doubtful $port" "$(status_of .port.state) $(port_file)"
+
+# The same from the start: there is nothing to publish.
+check "disconnect, closed" timeout 30 pvpn disconnect --ks true
 echo refuse 4 >"$RUN"/vpn2.order
 check "connect to a gateway without a port exits 12" exits 12 connect --cc CH
 same "asking goes on" asking "$(status_of .port.state)"
