@@ -1,6 +1,5 @@
-# guests: amd64
 # limit: 120
 # boot: openrc
 #
-# As inits.sh, with OpenRC.
+# As inits.sh, with OpenRC. Runs when it is named: two OpenRC boots take two to three minutes in emulation.
 . /lab/scenarios/inits.sh
