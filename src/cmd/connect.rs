@@ -117,7 +117,8 @@ fn wish(config: &Config, provider: ProviderKind, flags: &Connect) -> Wish {
         provider,
         cc: filter.cc.clone().unwrap_or(base.cc),
         city: named(&filter.city, base.city),
-        server: named(&flags.server, base.server),
+        // A place asked for by flag sets a configured server aside: it may stand elsewhere.
+        server: named(&flags.server, base.server.filter(|_| filter.cc.is_none() && filter.city.is_none())),
         secure_core: filter.secure_core || base.secure_core,
         p2p: filter.p2p || base.p2p,
         fastest: filter.fastest.unwrap_or(base.fastest),
