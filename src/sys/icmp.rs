@@ -13,7 +13,7 @@ use crate::time::{Duration, Instant};
 use crate::wire::icmp::{Echo, emit_request, parse_ipv4, parse_reply_v4, parse_reply_v6};
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage};
-use nix::sys::socket::{getsockname, recvmsg, sendto, setsockopt, sockopt};
+use nix::sys::socket::{getsockname, recv, recvmsg, sendto, setsockopt, sockopt};
 use nix::time::{ClockId, clock_gettime};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::io::{self, IoSliceMut};
@@ -70,7 +70,19 @@ impl EchoSocket {
         if setsockopt(&echo.fd, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
             setsockopt(&echo.fd, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
         }
+        echo.discard()?;
         Ok(echo)
+    }
+
+    /// Takes away what came between the socket's birth and its filter: a raw socket hears everything from the first moment on.
+    fn discard(&self) -> io::Result<()> {
+        loop {
+            match recv(self.fd.as_raw_fd(), &mut [0; 1], MsgFlags::empty()) {
+                Ok(_) | Err(Errno::EINTR) => continue,
+                Err(Errno::EAGAIN) => return Ok(()),
+                Err(e) => return Err(e.into()),
+            }
+        }
     }
 
     pub fn is_ipv4(&self) -> bool {
