@@ -1,11 +1,11 @@
 //! What outlives a reboot, in `/var/lib/pvpn` (0700): whether the kill switch is closed and with which rules, the highest
-//! wall clock seen, qBittorrent's earlier settings. Each is a small file of mode 0600, replaced as a whole and synced.
+//! wall clock seen (and qBittorrent's earlier settings: `daemon/sync/memory.rs`). Each is a small file of mode 0600,
+//! replaced as a whole and synced.
 
 use crate::address::{IpNet, PRIVATE};
 use crate::error::{Doing, Error, Result};
 use crate::sys::files::{Durable, Files};
 use crate::time::UnixTime;
-use miniserde::{Deserialize, Serialize, json};
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
@@ -13,7 +13,6 @@ use std::path::Path;
 pub const STATE_DIR: &str = "/var/lib/pvpn";
 const KILLSWITCH: &str = "/var/lib/pvpn/killswitch";
 const CLOCK: &str = "/var/lib/pvpn/clock";
-const QBITTORRENT: &str = "/var/lib/pvpn/qbittorrent.json";
 /// Each holds less than 1 KiB; more is none of ours (chosen).
 const LIMIT: usize = 1 << 16;
 const PRIVATE_MODE: u32 = 0o600;
@@ -64,30 +63,6 @@ pub fn load_clock(files: &dyn Files) -> Result<Option<UnixTime>> {
 /// Remembers this wall clock in place of the one remembered.
 pub fn store_clock(files: &dyn Files, highest: UnixTime) -> Result<()> {
     store(files, CLOCK, &format!("{}\n", highest.0))
-}
-
-/// qBittorrent's settings before pvpn set its own, for `unbind` and uninstalling. Absent keys: that version had none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EarlierQbittorrent {
-    pub current_network_interface: Option<String>,
-    pub current_interface_name: Option<String>,
-    pub current_interface_address: Option<String>,
-    pub random_port: Option<bool>,
-    pub upnp: Option<bool>,
-    pub listen_port: Option<u16>,
-}
-
-/// `None` when nothing was remembered, or what is there can't be understood.
-pub fn load_qbittorrent(files: &dyn Files) -> Result<Option<EarlierQbittorrent>> {
-    Ok(load(files, QBITTORRENT)?.and_then(|text| json::from_str(&text).ok()))
-}
-
-/// `None` forgets.
-pub fn store_qbittorrent(files: &dyn Files, earlier: Option<&EarlierQbittorrent>) -> Result<()> {
-    match earlier {
-        None => files.remove(Path::new(QBITTORRENT)).doing(|| format!("remove {QBITTORRENT}")),
-        Some(earlier) => store(files, QBITTORRENT, &json::to_string(earlier)),
-    }
 }
 
 fn load(files: &dyn Files, path: &str) -> Result<Option<String>> {
@@ -142,24 +117,5 @@ mod tests {
             files.power_cut();
             assert_eq!(load_clock(&files), Ok(Some(UnixTime(seen))));
         }
-    }
-
-    #[test]
-    fn qbittorrents_earlier_settings_come_back_as_they_were() {
-        let files = FakeFiles::new(&[]);
-        let earlier = EarlierQbittorrent {
-            current_network_interface: Some("eth0".to_owned()),
-            current_interface_name: None,
-            current_interface_address: Some(String::new()),
-            random_port: Some(true),
-            upnp: Some(false),
-            listen_port: Some(6881),
-        };
-        store_qbittorrent(&files, Some(&earlier)).unwrap();
-        assert_eq!(load_qbittorrent(&files), Ok(Some(earlier)));
-        store_qbittorrent(&files, None).unwrap();
-        assert_eq!(load_qbittorrent(&files), Ok(None));
-        files.write(QBITTORRENT, "{");
-        assert_eq!(load_qbittorrent(&files), Ok(None));
     }
 }
