@@ -1,6 +1,6 @@
 //! `disconnect`: the running supervisor undoes everything and ends; without one, the journals are undone here.
 
-use super::{Place, ask, note, offline, place, supervisor};
+use super::{Place, ask, note, offline, place, supervisor, unbind};
 use crate::cli::Global;
 use crate::daemon::control::Ask;
 use crate::error::{Error, Exit, Result};
@@ -11,6 +11,14 @@ const LIMIT: Duration = secs(10);
 
 pub fn run(global: &Global, ks: Option<bool>) -> Result<Exit> {
     super::need_root("disconnect")?;
+    let exit = disconnect(global, ks)?;
+    if exit == Exit::Done && unbind::is_wanted() {
+        unbind::restore(global, &place(global).dir);
+    }
+    Ok(exit)
+}
+
+fn disconnect(global: &Global, ks: Option<bool>) -> Result<Exit> {
     if let Some(connection) = supervisor()? {
         return ask(global, connection, &Ask::Disconnect { ks }, LIMIT);
     }

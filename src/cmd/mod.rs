@@ -12,6 +12,7 @@ pub mod logout;
 pub mod offline;
 mod outside;
 pub mod status;
+mod unbind;
 mod webui;
 
 use crate::cli::{Command, Global, Invocation, help};

@@ -31,7 +31,7 @@ use std::path::Path;
 
 pub use jobs::with_provider;
 pub use kernel::surroundings;
-pub use port::PORT_FILE;
+pub use port::{PORT_FILE, QBITTORRENT};
 pub use start::{Start, is_alive, load_config, qbittorrent_settings, run};
 
 /// One object on one line, for everybody (0644).

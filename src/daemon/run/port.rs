@@ -190,7 +190,12 @@ impl Supervisor {
     }
 
     fn write_second(&self, path: Option<&Path>, number: Option<u16>) -> io::Result<()> {
-        path.map_or(Ok(()), |path| self.write_port(path, number))
+        let Some(path) = path else { return Ok(()) };
+        // `/tmp/gluetun/forwarded_port` is gone after each boot, its directory with it.
+        if let Some(dir) = path.parent().filter(|dir| number.is_some() && !self.sys.files().exists(dir)) {
+            self.sys.files().create_dir(dir, 0o755)?;
+        }
+        self.write_port(path, number)
     }
 
     fn write_port(&self, path: &Path, number: Option<u16>) -> io::Result<()> {
