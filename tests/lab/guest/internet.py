@@ -135,7 +135,8 @@ class Gateway:
         self.nft(f"delete element ip forwarded {key[0]}_ports {{ {key[1]} }}")
 
     def expire(self):
-        late = [k for k, v in self.leases.items() if v[2] < time.monotonic()]
+        everything = self.order()[:1] == ["forget"]
+        late = [k for k, v in self.leases.items() if everything or v[2] < time.monotonic()]
         for key in late:
             self.forget(key)
         if late:

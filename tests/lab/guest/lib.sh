@@ -257,7 +257,10 @@ settle() {
     [ ! -s "$RUN/noise.pid" ] || noise off
     qb_stop
     rm -rf /home/lab/.config /home/lab/.local /home/lab/.cache
-    for ns in vpn1 vpn2 vpn3; do gateway $ns talk; rm -f "$RUN/$ns.order"; done
+    for ns in vpn1 vpn2 vpn3; do
+        gateway $ns talk
+        gateway $ns fresh
+    done
     if ! check "leaves the machine as it found it" unchanged pristine; then
         timeout 15 pvpn disconnect --ks false >/dev/null 2>&1
         # Only what pvpn's name stands on: the rest of the machine is the lab's own.

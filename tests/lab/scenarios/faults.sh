@@ -11,6 +11,7 @@ CONF
 snapshot before
 qb_start
 qb_torrent >/dev/null
+check "killswitch on" timeout 30 pvpn killswitch on --yes
 capture faults
 check "connect" connect --cc NL --ks true
 port=$(port_file)
