@@ -83,7 +83,10 @@ impl Scene {
     fn look() -> Result<Scene> {
         let not_connected =
             || Error::new(Exit::Disconnected, "check: not connected; run `pvpn connect` first");
-        let snapshot = status::current().filter(|s| s.state == State::Connected).ok_or_else(not_connected)?;
+        let snapshot = status::current();
+        if snapshot.state != State::Connected {
+            return Err(not_connected());
+        }
         let interface = snapshot.interface.clone().ok_or_else(not_connected)?;
         let sys = System::new();
         let links = sys.net().links().doing(|| "list links")?;

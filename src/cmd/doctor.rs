@@ -32,7 +32,7 @@ const CONF_MOST: usize = 256 << 10;
 pub fn run(global: &Global, file: Option<&Path>) -> Result<Exit> {
     super::need_root("doctor")?;
     let dir = place(global).dir;
-    let snapshot = status::current();
+    let snapshot = Some(status::current());
     let config = setup::load(&dir);
     let mut findings = kernel::look();
     match seen(config.as_ref().ok(), snapshot.as_ref(), &dir) {

@@ -4,7 +4,6 @@ use super::{ask, note, offline, place, print, supervisor};
 use crate::cli::{Global, Killswitch};
 use crate::daemon::control::Ask;
 use crate::error::{Error, Exit, Result};
-use crate::status::Snapshot;
 use crate::time::{Duration, secs};
 use std::path::{Path, PathBuf};
 
@@ -85,7 +84,7 @@ pub fn boot_service_is_enabled(root: &Path) -> bool {
 
 /// `on` or `off`; exit 0 or 3. Needs no root.
 fn status() -> Result<Exit> {
-    let on = super::status::current().is_some_and(|s: Snapshot| s.killswitch.on == Some(true));
+    let on = super::status::current().killswitch.on == Some(true);
     print(if on { "on\n" } else { "off\n" })?;
     Ok(if on { Exit::Done } else { Exit::Disconnected })
 }

@@ -9,7 +9,7 @@ use crate::status::{Area, Paint, Snapshot, State, Verdict};
 use crate::sys::control::Connection;
 use crate::sys::files::{Disk, Files};
 use crate::sys::net::{Kernel, Net};
-use crate::sys::{Clock, clock, terminal};
+use crate::sys::{Clock, clock, nft, terminal};
 use crate::time::{Duration, UnixTime, millis};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -20,7 +20,7 @@ const ANSWER: Duration = millis(1200);
 const STATUS_MOST: usize = 1 << 20;
 
 pub fn run(json: bool, check: bool) -> Result<Exit> {
-    let snapshot = current().unwrap_or_else(|| Snapshot::new(State::Disconnected));
+    let snapshot = current();
     if !check {
         let text = if json { snapshot.emit() } else { snapshot.text(clock::System.wall(), paint()) };
         print(&text)?;
@@ -32,9 +32,13 @@ fn paint() -> Paint {
     if terminal::has_colours() { Paint::Colour } else { Paint::Plain }
 }
 
-/// How it is; `None` when nothing ever was.
-pub fn current() -> Option<Snapshot> {
-    asked().or_else(recorded)
+/// How it is.
+pub fn current() -> Snapshot {
+    asked().or_else(recorded).unwrap_or_else(|| {
+        let mut snapshot = Snapshot::new(State::Disconnected);
+        believe_the_rules(&mut snapshot, rules_are_closed());
+        snapshot
+    })
 }
 
 /// The supervisor's own word; only root may ask.
@@ -58,8 +62,30 @@ fn recorded() -> Option<Snapshot> {
     count(&mut snapshot);
     if !run::is_alive(&Disk) {
         without_supervisor(&mut snapshot);
+        believe_the_rules(&mut snapshot, rules_are_closed());
     }
     Some(snapshot)
+}
+
+/// What the kernel's rules say of the kill switch; `None` for whom the kernel does not tell: that takes CAP_NET_ADMIN.
+fn rules_are_closed() -> Option<bool> {
+    let state = nft::open().and_then(|mut socket| nft::state(&mut socket)).ok()?;
+    Some(state.is_some_and(|s| s.closed))
+}
+
+/// Nobody watches over the rules: what was written last may be wrong, the kernel is not.
+fn believe_the_rules(snapshot: &mut Snapshot, closed: Option<bool>) {
+    let Some(closed) = closed else { return };
+    let was = snapshot.killswitch.on.replace(closed);
+    if snapshot.state == State::Blocked && !closed {
+        snapshot.state = State::Disconnected;
+    } else if snapshot.state == State::Disconnected && closed {
+        snapshot.state = State::Blocked;
+    }
+    if was == Some(true) && !closed {
+        let text = "somebody took the rules of the kill switch away: `pvpn killswitch on` closes it again";
+        snapshot.problem(Area::Killswitch, text);
+    }
 }
 
 /// Ages go on while nobody writes.

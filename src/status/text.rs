@@ -140,7 +140,8 @@ impl Snapshot {
             Some(false) => "off",
             None => "unknown",
         };
-        let lan = self.killswitch.lan.iter().map(|n| format!("lan {n}"));
+        let lan = self.killswitch.lan.join(" ");
+        let lan = (!lan.is_empty()).then(|| format!("lan {lan}"));
         [word.to_owned()].into_iter().chain(lan).collect()
     }
 
