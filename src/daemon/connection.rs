@@ -112,7 +112,8 @@ impl Daemon {
             phase::Action::Open(server) => {
                 self.say(format!("connecting to {} at {}", server.name, server.endpoint));
                 self.round += 1;
-                self.actions.push_back(Action::Open { round: self.round, server });
+                let hurry = self.is_hurried();
+                self.actions.push_back(Action::Open { round: self.round, hurry, server });
             }
             phase::Action::Link(ready) => self.link(*ready),
             phase::Action::Look => self.push_for_making(Action::Look),
@@ -148,7 +149,13 @@ impl Daemon {
         let current = self.up.as_ref().filter(|_| !is_bad).map(|up| Box::new(up.server().clone()));
         let memory = Box::new(self.memory.clone());
         self.round += 1;
-        self.actions.push_back(Action::Choose { round: self.round, wish: Box::new(wish), memory, current });
+        let (round, hurry, wish) = (self.round, self.is_hurried(), Box::new(wish));
+        self.actions.push_back(Action::Choose { round, hurry, wish, memory, current });
+    }
+
+    /// The server in use is bad, and no round was in vain yet: what is known has to do.
+    fn is_hurried(&self) -> bool {
+        matches!(self.phase.purpose(), Some(Purpose::Replace(_))) && !self.phase.was_in_vain()
     }
 
     fn push_for_making(&mut self, action: fn(String) -> Action) {
@@ -221,6 +228,7 @@ impl Daemon {
         self.sync.handle(now, sync::Input::Healthy(true));
         self.repair.handle(now, repair::Input::Changed(repair::Part::Network));
         self.reset_names(now);
+        self.begin_session(now);
         self.write_record(now);
     }
 
@@ -288,6 +296,7 @@ impl Daemon {
         self.desire(now);
         self.sync.handle(now, sync::Input::Healthy(true));
         self.reset_names(now);
+        self.begin_session(now);
         for part in [repair::Part::Network, repair::Part::Resolver] {
             self.repair.handle(now, repair::Input::Changed(part));
         }

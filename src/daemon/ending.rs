@@ -1,7 +1,7 @@
 //! How the supervisor ends: by `disconnect`, after a failed first connect, or leaving everything to the next one.
 
 use super::lease::Holder;
-use super::{Action, Daemon, names, phase, publish, sync};
+use super::{Action, Daemon, names, phase, publish, session, sync};
 use crate::error::{Error, Exit};
 use crate::time::{Duration, Instant, secs};
 
@@ -64,6 +64,7 @@ impl Daemon {
     pub(super) fn tear_down(&mut self) {
         self.close_clock();
         self.names = names::Names::default();
+        self.session = session::Session::default();
         self.up = None;
         self.making = None;
         self.holder = Holder::Off;

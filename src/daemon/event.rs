@@ -5,15 +5,15 @@ use super::control::{Ask, Tell};
 use super::phase::{Choice, Ready};
 use super::record::Record;
 use super::wish::Wish;
-use super::{clock, lease, publish, repair, sync};
+use super::{clock, lease, publish, repair, session, sync};
 use crate::address::IpNet;
 use crate::change::state::KillSwitch;
 use crate::config::Config;
 use crate::config::secret::Secret;
 use crate::error::{Error, Exit};
 use crate::firewall::Policy;
-use crate::provider::Server;
 use crate::provider::pia::forward::Grant;
+use crate::provider::{ProviderKind, Server, Upkeep};
 use crate::select::memory::Memory;
 use crate::time::{Duration, UnixTime};
 use crate::wire::http::{HttpError, Reply};
@@ -90,6 +90,8 @@ pub enum Event {
     Clock(clock::Input),
     /// Whether the tunnel's resolver answered a question.
     Named(bool),
+    /// How session and key of this provider are.
+    Kept(ProviderKind, Result<Upkeep, Error>),
     Wake,
 }
 
@@ -126,9 +128,11 @@ pub struct Look {
 #[derive(Debug)]
 pub enum Action {
     Tell(ClientId, Tell),
-    /// Rank servers on a worker: [`Event::Chosen`]. `current`: the healthy server in use.
+    /// Rank servers on a worker: [`Event::Chosen`]. `current`: the healthy server in use. `hurry`: traffic stands still,
+    /// so nothing is asked that can wait.
     Choose {
         round: u64,
+        hurry: bool,
         wish: Box<Wish>,
         memory: Box<Memory>,
         current: Option<Box<Server>>,
@@ -136,6 +140,7 @@ pub enum Action {
     /// Log in and resolve on a worker: [`Event::Opened`].
     Open {
         round: u64,
+        hurry: bool,
         server: Box<Server>,
     },
     /// Load this rule set unless it is loaded: [`Event::PolicyLoaded`].
@@ -177,6 +182,11 @@ pub enum Action {
         gateway: Option<IpAddr>,
     },
     CloseSockets,
+    /// Look after the provider's session on a worker: [`Event::Kept`].
+    Keep {
+        provider: ProviderKind,
+        work: session::Work,
+    },
     Lease(lease::Action),
     Publish(publish::Action),
     /// Requests are answered by [`Event::QbittorrentReply`], looks by [`Event::Listening`].

@@ -23,6 +23,7 @@ pub mod record;
 mod recovery;
 pub mod repair;
 pub mod run;
+pub mod session;
 mod snapshot;
 pub mod sync;
 pub mod wish;
@@ -71,6 +72,7 @@ pub struct Daemon {
     /// A server is chosen once the clock is right.
     waits_for_clock: bool,
     names: names::Names,
+    session: session::Session,
     /// The way out as it was seen last; outer `None`: not looked yet.
     way: Option<Option<repair::Way>>,
     reconnects: u32,
@@ -123,6 +125,7 @@ impl Daemon {
             clock: clock::Clock::new(None),
             waits_for_clock: false,
             names: names::Names::default(),
+            session: session::Session::default(),
             way: None,
             reconnects: 0,
             state: if killswitch {
@@ -195,6 +198,9 @@ impl Daemon {
             Event::RunFilesGone => self.write_run_files(now),
             Event::Resumed(slept) => self.handle_resumed(now, slept),
             Event::Clock(input) => self.handle_clock(now, input),
+            Event::Kept(provider, result) => {
+                self.session.handle(now, wall, session::Input::Done(provider, result));
+            }
             Event::Named(answered) => self.names.handle(now, names::Input::Answered(answered)),
             Event::Wake => self.wake(now),
         }
@@ -219,6 +225,7 @@ impl Daemon {
             (self.repair.poll_timeout(), "repair"),
             (self.clock.poll_timeout(), "clock"),
             (self.names.poll_timeout(), "dns"),
+            (self.session_timeout(), "session"),
             (self.lent.poll_timeout(), "loan"),
         ]
         .into_iter()
@@ -236,6 +243,7 @@ impl Daemon {
         self.repair.handle(now, repair::Input::Wake);
         self.names.handle(now, names::Input::Wake);
         self.lent.wake(now);
+        self.wake_session(now);
     }
 
     /// Lets what one part decided reach the others, until nothing moves any more.
@@ -253,6 +261,7 @@ impl Daemon {
         self.judge(now);
         self.recover(now);
         self.ask_names();
+        self.keep_session();
         while let Some(action) = self.sync.poll_action() {
             self.actions.push_back(Action::Sync(action));
         }
@@ -315,6 +324,7 @@ impl Daemon {
         let settings = self.monitor_settings();
         self.monitor(now, monitor::Input::Settings(settings));
         self.sync.handle(now, sync::Input::Settings(qbittorrent));
+        self.begin_session(now);
     }
 
     fn handle_surroundings(&mut self, found: Surroundings) {

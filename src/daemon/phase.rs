@@ -155,6 +155,11 @@ impl Phase {
         }
     }
 
+    /// Whether a whole round of candidates brought nothing.
+    pub fn was_in_vain(&self) -> bool {
+        self.running.as_ref().is_some_and(|(a, _)| a.pause > PAUSE_FIRST)
+    }
+
     /// Why the last server of the running attempt was left.
     pub fn trouble(&self) -> Option<&Error> {
         self.running.as_ref()?.0.last_error.as_ref()

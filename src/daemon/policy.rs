@@ -61,11 +61,12 @@ impl Daemon {
     }
 
     /// Whether pvpn's own sockets have something to do outside: while a server is being chosen and reached, a command
-    /// asks the provider, or the time is asked.
+    /// asks the provider, the time is asked, or the session renewed.
     fn needs_outside(&self) -> bool {
         (self.phase.is_running() && !self.waits_for_clock)
             || self.lent.has(Loan::Outside)
             || self.clock.is_asking()
+            || self.session.is_renewing()
     }
 
     /// Asks for the policy of this state to be loaded, unless it was asked for last.

@@ -271,13 +271,14 @@ impl Supervisor {
     fn perform(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Tell(id, tell) => self.tell(id, &tell),
-            Action::Choose { round, wish, memory, current } => {
-                let job =
-                    jobs::choose(round, self.daemon.config().clone(), *wish, *memory, current.map(|c| *c));
+            Action::Choose { round, hurry, wish, memory, current } => {
+                let how = jobs::How { config: self.daemon.config().clone(), hurry };
+                let job = jobs::choose(round, how, *wish, *memory, current.map(|c| *c));
                 self.workers.start(Lane::Outside, job);
             }
-            Action::Open { round, server } => {
-                let job = jobs::open(round, self.daemon.config().clone(), *server);
+            Action::Open { round, hurry, server } => {
+                let how = jobs::How { config: self.daemon.config().clone(), hurry };
+                let job = jobs::open(round, how, *server);
                 self.workers.start(Lane::Outside, job);
             }
             Action::Load(policy) => return Some(Event::PolicyLoaded(self.load_policy(&policy))),
@@ -301,6 +302,10 @@ impl Supervisor {
                 self.sockets.open(&interface, source, gateway);
             }
             Action::CloseSockets => self.sockets.close(),
+            Action::Keep { provider, work } => {
+                let job = jobs::keep(provider, self.daemon.config().clone(), work);
+                self.workers.start(Lane::Outside, job);
+            }
             Action::Lease(action) => return self.perform_lease(action),
             Action::Publish(action) => return self.perform_publish(action),
             Action::Sync(action) => return self.perform_sync(action),

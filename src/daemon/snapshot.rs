@@ -4,7 +4,6 @@ use super::Daemon;
 use super::lease::PortState;
 use super::phase::Purpose;
 use super::sync::SyncState;
-use crate::provider::ProviderKind;
 use crate::status::{self, Area, DnsMode, QbittorrentState, ServerInfo, Snapshot, State, Verdict};
 use crate::time::Instant;
 
@@ -96,9 +95,7 @@ impl Daemon {
                 format!("the tunnel's resolver {} does not answer", s.dns.servers.join(", ")),
             );
         }
-        if up.server().provider == ProviderKind::File {
-            s.health.session = Verdict::Off;
-        }
+        self.describe_session(s);
         if let Some(Purpose::Replace(reason)) = self.phase.purpose() {
             s.problem(Area::Monitor, format!("{reason}; another server is being taken"));
         }
@@ -118,6 +115,12 @@ impl Daemon {
             since_at: view.since.map(|at| self.wall.0.saturating_sub(now.since(at).as_secs())),
             expires_s: view.expires_at.map(|at| at.since(now).as_secs()),
         };
+        // The list's word counts first: a gateway may stand behind another one.
+        if let (Some(server), Some(up)) = (&mut s.server, &self.up)
+            && up.server().exit_address.is_none()
+        {
+            server.exit_address = view.exit_address.map(|a| a.to_string());
+        }
         s.health.port = match view.state {
             PortState::Held => Verdict::Ok,
             PortState::Off => Verdict::Off,

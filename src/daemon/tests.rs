@@ -14,6 +14,7 @@ use phase::{Choice, Ready};
 use std::path::Path;
 
 mod recovery;
+mod session;
 
 const WALL: UnixTime = UnixTime(1_780_000_000);
 

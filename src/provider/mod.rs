@@ -6,6 +6,7 @@ pub mod pia;
 pub mod proton;
 
 use crate::error::Result;
+use crate::time::UnixTime;
 use crate::tunnel::Tunnel;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -176,6 +177,19 @@ pub struct Connection {
     pub port: PortHold,
 }
 
+/// What stands behind a tunnel and runs out: the session with the provider, the certificate of the key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upkeep {
+    /// When something has to be renewed, by the wall clock; `None`: nothing runs out, or nothing can be done about it.
+    pub due_at: Option<UnixTime>,
+    /// Whether there is a session; `None` where the provider knows none.
+    pub logged_in: Option<bool>,
+    /// What a person should know, with the command that helps.
+    pub problem: Option<String>,
+    /// Why the last renewal brought nothing, while that is no problem yet.
+    pub failed: Option<String>,
+}
+
 /// What a provider is asked, in this order. Runs on a worker thread or in a command: it may block, each request
 /// within its own limit, and says by the log what it waits for.
 pub trait Provider {
@@ -185,6 +199,28 @@ pub trait Provider {
     /// away; `refresh` asks for a conditional request whatever its age.
     fn list_servers(&mut self, refresh: bool) -> Result<Vec<Server>>;
 
+    /// Shows each server of [`Provider::list_servers`], one at a time: a long list need not be held twice.
+    fn visit_servers(&mut self, refresh: bool, each: &mut dyn FnMut(Server)) -> Result<()> {
+        self.list_servers(refresh)?.into_iter().for_each(each);
+        Ok(())
+    }
+
+    /// Of a server with several entry addresses, this one is shown: what `--server ADDRESS` asks for.
+    fn prefer_entry(&mut self, _address: IpAddr) {}
+
+    /// Traffic stands still: what is on disk serves whatever its age, and nobody is asked for what can wait.
+    fn hurry(&mut self) {}
+
     /// Logs in where needed and makes the keys for this server.
     fn open(&mut self, server: &Server) -> Result<Connection>;
+
+    /// How session and key are, from disk alone: asks nobody.
+    fn look(&mut self) -> Result<Upkeep> {
+        Ok(Upkeep::default())
+    }
+
+    /// Renews what is due and says how it is then. The tunnel goes on with the key it has.
+    fn renew(&mut self) -> Result<Upkeep> {
+        self.look()
+    }
 }

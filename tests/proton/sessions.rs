@@ -68,11 +68,11 @@ fn a_renewal_keeps_the_key() {
         let mut proton = world.log_in();
         let server = proton.list_servers(false).unwrap().into_iter().find(|s| s.name == "NL#12").unwrap();
         let before = proton.open(&server).unwrap();
-        let due_in = proton.upkeep_due().unwrap().0 - world.clock.wall().0;
+        let due_in = proton.look().unwrap().due_at.unwrap().0 - world.clock.wall().0;
         assert!((5990..=6000).contains(&due_in), "{due_in}");
         world.clock.skip(secs(6001));
-        let kept = proton.upkeep().unwrap();
-        assert_eq!((kept.problem, kept.has_session), (None, true));
+        let kept = proton.renew().unwrap();
+        assert_eq!((kept.problem, kept.failed, kept.logged_in), (None, None, Some(true)));
         assert_eq!(world.count("POST /vpn/v1/certificate"), 2);
         assert_eq!(world.report().at("certificates").items().len(), 1);
         assert_eq!(proton.open(&server).unwrap().tunnel, before.tunnel);

@@ -1,6 +1,7 @@
 //! The blocking work of connecting, as jobs for a worker: choose a server, open a connection to it.
 
 use super::super::phase::{Choice, Ready};
+use super::super::session::Work;
 use super::super::wish::Wish;
 use super::super::{Event, LeaseEvent};
 use crate::config::secret::Secret;
@@ -20,7 +21,7 @@ use crate::sys::socket::Egress;
 use crate::sys::{Clock, clock, measure};
 use crate::time::{Duration, secs};
 use crate::wire::http::{HttpError, Reply, Request};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Bound of resolving one endpoint name.
 const RESOLVE: Duration = secs(5);
@@ -87,21 +88,60 @@ pub fn find_token(config: Config, refused: Option<Secret>) -> impl FnOnce() -> E
     }
 }
 
+/// How session and key are, after what is due was renewed if that is wanted.
+pub fn keep(provider: ProviderKind, config: Config, work: Work) -> impl FnOnce() -> Event + Send {
+    move || {
+        let found = with_provider(&config, provider, |p| match work {
+            Work::Look => p.look(),
+            Work::Renew => p.renew(),
+        });
+        Event::Kept(provider, found)
+    }
+}
+
+/// What a connection is made by.
+pub struct How {
+    pub config: Config,
+    /// Traffic stands still: nothing is asked that can wait.
+    pub hurry: bool,
+}
+
+impl How {
+    fn with_provider<T>(
+        &self,
+        kind: ProviderKind,
+        ask: impl FnOnce(&mut dyn Provider) -> Result<T>,
+    ) -> Result<T> {
+        with_provider(&self.config, kind, |p| {
+            if self.hurry {
+                p.hurry();
+            }
+            ask(p)
+        })
+    }
+}
+
 /// Lists, filters, measures where there is something to choose, and ranks.
 pub fn choose(
     round: u64,
-    config: Config,
+    how: How,
     wish: Wish,
     memory: Memory,
     current: Option<Server>,
 ) -> impl FnOnce() -> Event + Send {
-    move || Event::Chosen { round, result: ranked(&config, &wish, memory, current.as_ref()) }
+    move || Event::Chosen { round, result: ranked(&how, &wish, memory, current.as_ref()) }
 }
 
-fn ranked(config: &Config, wish: &Wish, mut memory: Memory, current: Option<&Server>) -> Result<Choice> {
+fn ranked(how: &How, wish: &Wish, mut memory: Memory, current: Option<&Server>) -> Result<Choice> {
     let clock = clock::System;
-    let servers = with_provider(config, wish.provider, |p| p.list_servers(false))?;
-    let wanted = wanted(config, wish);
+    let entry = wish.server.as_deref().and_then(entry_address);
+    let servers = how.with_provider(wish.provider, |p| {
+        if let Some(entry) = entry {
+            p.prefer_entry(entry);
+        }
+        p.list_servers(false)
+    })?;
+    let wanted = wanted(&how.config, wish);
     let list = select::shortlist(&servers, &wanted)?;
     let sample = match wish.fastest {
         Fastest::Ping if wish.server.is_none() => list.sample(),
@@ -132,16 +172,21 @@ fn ranked(config: &Config, wish: &Wish, mut memory: Memory, current: Option<&Ser
     })
 }
 
+/// The address in `203.0.113.11` or `203.0.113.11:51820`.
+fn entry_address(name: &str) -> Option<IpAddr> {
+    name.parse().ok().or_else(|| name.parse::<SocketAddr>().ok().map(|at| at.ip()))
+}
+
 /// Candidates kept for one attempt; chosen: more than can be tried before the list is chosen afresh.
 const RANKED_MOST: usize = 20;
 
 /// Logs in where needed, and resolves endpoint names outside the tunnel.
-pub fn open(round: u64, config: Config, server: Server) -> impl FnOnce() -> Event + Send {
-    move || Event::Opened { round, result: Box::new(opened(&config, &server)) }
+pub fn open(round: u64, how: How, server: Server) -> impl FnOnce() -> Event + Send {
+    move || Event::Opened { round, result: Box::new(opened(&how, &server)) }
 }
 
-fn opened(config: &Config, server: &Server) -> Result<Ready> {
-    let connection = with_provider(config, server.provider, |p| p.open(server))?;
+fn opened(how: &How, server: &Server) -> Result<Ready> {
+    let connection = how.with_provider(server.provider, |p| p.open(server))?;
     let endpoints = connection
         .tunnel
         .peers

@@ -13,6 +13,8 @@ const DURATION: &str = "525600 min";
 /// Renewed this long before its end where the API names no time; a quarter of a shorter life. Chosen: a Pi that is
 /// off for a holiday still comes back in time.
 const RENEW_AHEAD_SECS: u64 = 30 * 86_400;
+/// A certificate that ends within this is a problem; chosen.
+const SOON_SECS: u64 = 7 * 86_400;
 /// The account page's limit of `DeviceName`.
 const DEVICE_NAME_MOST: usize = 100;
 
@@ -50,9 +52,15 @@ impl Certificate {
         Some(Certificate { wishes, forwards, issued_at: wall, renew_at, expires_at })
     }
 
-    /// Whether it serves these wishes. A wall clock from before its issue is wrong and tells nothing.
-    pub fn is_good(&self, wishes: Wishes, wall: UnixTime) -> bool {
-        self.wishes == wishes && (wall < self.issued_at || wall < self.expires_at)
+    /// Whether servers take the key. A wall clock from before its issue is wrong and tells nothing.
+    pub fn is_alive(&self, wall: UnixTime) -> bool {
+        wall < self.issued_at || wall < self.expires_at
+    }
+
+    /// Whether it is time to tell a person that it was not renewed: half of the time there is for that has passed.
+    pub fn ends_soon(&self, wall: UnixTime) -> bool {
+        let left = self.expires_at.0.saturating_sub(self.renew_at.0) / 2;
+        wall.0 >= self.expires_at.0.saturating_sub(left.min(SOON_SECS))
     }
 
     pub fn is_due(&self, wall: UnixTime) -> bool {
@@ -175,11 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_good_until_its_end_for_its_own_wishes() {
+    fn a_certificate_lives_until_its_end_and_the_last_week_is_a_problem() {
         let c = parse(r#"{"ExpirationTime":2000}"#, 1000).unwrap();
-        assert!(c.is_good(WISHES, UnixTime(1999)) && !c.is_good(WISHES, UnixTime(2000)));
-        assert!(c.is_good(WISHES, UnixTime(0)), "a clock that was not set yet");
-        assert!(!c.is_good(Wishes { netshield: 2, ..WISHES }, UnixTime(1500)));
+        assert!(c.is_alive(UnixTime(1999)) && !c.is_alive(UnixTime(2000)));
+        assert!(c.is_alive(UnixTime(0)), "a clock that was not set yet");
+        assert!(!c.ends_soon(UnixTime(1874)) && c.ends_soon(UnixTime(1875)), "half of its last quarter");
+        let year = parse(r#"{"ExpirationTime":31536000}"#, 0).unwrap();
+        assert!(!year.ends_soon(UnixTime(358 * 86_400 - 1)) && year.ends_soon(UnixTime(358 * 86_400)));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use super::api::{BUDGET, Call, Failure};
 use super::servers::{ServerList, Stamp, View};
 use super::session::Session;
-use super::{Account, Proton};
-use crate::error::{Error, Result};
+use super::{Account, PATIENCE, Proton};
+use crate::error::{Error, Exit, Result};
 use crate::provider::Server;
 use crate::sys::files::Durable;
 use crate::time::UnixTime;
@@ -29,7 +29,7 @@ const EPOCH: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
 impl Proton<'_> {
     /// Shows every server of the account, offline ones left out, in the order of their names, without holding them
     /// all: 18,000 `Server` values are four times the list itself.
-    pub fn visit_servers(&mut self, refresh: bool, each: impl FnMut(Server)) -> Result<()> {
+    pub(super) fn visit_list(&mut self, refresh: bool, each: &mut dyn FnMut(Server)) -> Result<()> {
         self.api.begin(BUDGET);
         self.load_list(refresh)?;
         let account = self.account().map_err(|why| log::debug!("proton: plan: {why}")).ok();
@@ -54,7 +54,13 @@ impl Proton<'_> {
         let wall = self.clock().wall();
         let stamp = self.list.as_ref().map(|(_, stamp)| stamp.clone());
         let is_current = stamp.as_ref().is_some_and(|s| is_fresh(s.checked_at, wall, LIST_FRESH_SECS));
+        if self.hurry && stamp.is_some() {
+            return Ok(());
+        }
         if refresh || !is_current {
+            if stamp.is_some() && !refresh {
+                self.api.begin(PATIENCE);
+            }
             // While the next list is read, the one before waits on disk.
             self.list = None;
             let fetched = self.fetch(stamp.as_ref().and_then(|s| s.last_modified.clone()));
@@ -95,6 +101,7 @@ impl Proton<'_> {
                 };
                 let hours = wall.0.saturating_sub(stamp.checked_at.0) / 3600;
                 log::warn!("proton: {why}; using the server list of {hours} h ago");
+                self.is_away = why.exit() == Exit::Provider;
                 Ok(())
             }
         }

@@ -16,6 +16,7 @@ pub mod login;
 mod modulus;
 mod opened;
 mod password;
+mod refusals;
 #[cfg(test)]
 mod scene;
 pub mod servers;
@@ -28,15 +29,15 @@ mod vectors;
 
 pub use account::Account;
 pub use login::{Ask, Credentials, Unattended};
-pub use upkeep::Upkeep;
 
 use crate::config::secret::Secret;
 use crate::config::{self, Config};
 use crate::error::{Doing as _, Error, Exit, Result};
-use crate::provider::{Connection, Provider, ProviderKind, Server};
+use crate::provider::{Connection, Provider, ProviderKind, Server, Upkeep};
 use crate::sys::Clock;
 use crate::sys::files::Files;
 use crate::sys::http::Http;
+use crate::time::{Duration, secs};
 use api::{Api, BUDGET, Call, Failure, Identity};
 use servers::{ServerList, Stamp};
 use session::{Session, Store, Trouble};
@@ -47,6 +48,10 @@ use std::path::PathBuf;
 const FILE_MOST: usize = 256 << 10;
 /// The plan is read again after this; chosen: plans change by the month.
 const ACCOUNT_FRESH_SECS: u64 = 86_400;
+/// One that is limited may have been changed for a better one a moment ago; chosen: one connection asks once.
+const LIMITED_FRESH_SECS: u64 = 60;
+/// How long the API is waited for while what it would say is on disk; chosen: below what a person waits for in doubt.
+const PATIENCE: Duration = secs(8);
 
 /// How to log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +69,10 @@ pub struct Proton<'a> {
     store: Store<'a>,
     list: Option<(ServerList, Stamp)>,
     prefer: Option<IpAddr>,
+    /// What is on disk serves whatever its age.
+    hurry: bool,
+    /// The API did not answer: this process asks it for no more than it needs.
+    is_away: bool,
     /// A login refused once is not tried again by this process: repeated logins bring the CAPTCHA.
     refused: Option<Error>,
 }
@@ -88,13 +97,10 @@ impl<'a> Proton<'a> {
             store: Store::new(files, clock, &config.proton.session_dir),
             list: None,
             prefer: None,
+            hurry: false,
+            is_away: false,
             refused: None,
         })
-    }
-
-    /// Of a server with several entry addresses, the one to show and open is this: what `--server ADDRESS` asks for.
-    pub fn prefer_entry(&mut self, address: IpAddr) {
-        self.prefer = Some(address);
     }
 
     /// Whether a key is on disk: its certificate outlives a logout, and so do the `.conf` files made of it.
@@ -116,7 +122,7 @@ impl<'a> Proton<'a> {
             LoginBy::Code => code::login(&self.api, &self.identity(), &known.user, ask)?,
         };
         self.store.store(&session)?;
-        self.refused = None;
+        self.forget_refusals()?;
         log::info!("proton: logged in");
         self.api.begin(BUDGET);
         self.fetch_account()
@@ -144,14 +150,17 @@ impl<'a> Proton<'a> {
         }
     }
 
-    /// The plan, from disk while it is fresh or the API is away.
+    /// The plan, from disk while it is fresh or the API is away. A better one may have been bought a
+    /// moment ago.
     pub fn account(&mut self) -> Result<Account> {
         let kept = self.kept_account()?;
         let wall = self.clock().wall();
-        if let Some(account) = &kept
-            && wall.0.saturating_sub(account.read_at.0) < ACCOUNT_FRESH_SECS
-        {
-            return Ok(account.clone());
+        if let Some(account) = &kept {
+            let fresh = if account.limits().is_some() { LIMITED_FRESH_SECS } else { ACCOUNT_FRESH_SECS };
+            if self.hurry || self.is_away || wall.0.saturating_sub(account.read_at.0) < fresh {
+                return Ok(account.clone());
+            }
+            self.api.begin(PATIENCE);
         }
         match (self.fetch_account(), kept) {
             (Err(why), Some(account)) if why.exit() == Exit::Provider => {
@@ -228,12 +237,16 @@ impl<'a> Proton<'a> {
         if self.store.load()?.is_some() {
             return Ok(());
         }
+        self.may_log_in(&known)?;
         log::info!("proton: {why}, logging in");
         match login::login(&self.api, &self.identity(), &known, &mut Unattended) {
-            Ok(session) => self.store.store(&session),
+            Ok(session) => {
+                self.store.store(&session)?;
+                self.forget_refusals()
+            }
             Err(e) => {
                 if e.exit() == Exit::LoginRefused {
-                    self.refused = Some(e.clone());
+                    self.note_refusal(&known, &e)?;
                 }
                 Err(e)
             }
@@ -271,13 +284,33 @@ impl Provider for Proton<'_> {
 
     fn list_servers(&mut self, refresh: bool) -> Result<Vec<Server>> {
         let mut servers = Vec::new();
-        self.visit_servers(refresh, |server| servers.push(server))?;
+        self.visit_servers(refresh, &mut |server| servers.push(server))?;
         Ok(servers)
+    }
+
+    fn visit_servers(&mut self, refresh: bool, each: &mut dyn FnMut(Server)) -> Result<()> {
+        self.visit_list(refresh, each)
+    }
+
+    fn prefer_entry(&mut self, address: IpAddr) {
+        self.prefer = Some(address);
+    }
+
+    fn hurry(&mut self) {
+        self.hurry = true;
     }
 
     fn open(&mut self, server: &Server) -> Result<Connection> {
         self.api.begin(BUDGET);
         self.open_server(server)
+    }
+
+    fn look(&mut self) -> Result<Upkeep> {
+        self.look_at_files(None)
+    }
+
+    fn renew(&mut self) -> Result<Upkeep> {
+        self.renew_what_is_due()
     }
 }
 

@@ -1,11 +1,11 @@
 //! A chosen server made ready: the key with its certificate, the tunnel, and the same as `.conf` text
 //! (ProtonMail/WebClients `containers/vpn/WireGuardConfigurationSection/getConfigTemplate.ts`).
 
-use super::api::{Call, Code};
+use super::api::{BUDGET, Call, Code};
 use super::certificate::{Certificate, KeyFile, Wishes, request};
 use super::keys::Seed;
 use super::servers::Entry;
-use super::{Account, Proton};
+use super::{Account, PATIENCE, Proton};
 use crate::address::IpNet;
 use crate::error::{Doing as _, Error, Exit, Result};
 use crate::provider::{Connection, Endpoint, PortHold, Server};
@@ -83,33 +83,51 @@ impl Proton<'_> {
         }
     }
 
-    /// The key with a certificate that serves, made or renewed where needed. A renewal that fails is no error while
-    /// the certificate lives.
+    /// The key with a certificate that serves, made or changed where needed. One that is merely due is left to the
+    /// supervisor, so that no connection waits for it.
     pub(super) fn ensure_key(&mut self, account: &Account) -> Result<KeyFile> {
         let _lock = self.store.lock("key.lock")?;
         let (wishes, wall) = (self.wishes(account), self.clock().wall());
-        let mut key = self.load_key()?;
-        let good = key.certificate.as_ref().is_some_and(|c| c.is_good(wishes, wall));
-        if good && !key.certificate.as_ref().is_some_and(|c| c.is_due(wall)) {
+        let key = self.load_key()?;
+        let alive = key.certificate.as_ref().filter(|c| c.is_alive(wall));
+        if alive.is_some_and(|c| c.wishes == wishes || self.hurry) {
             return Ok(key);
         }
-        match self.certify(&key, wishes) {
-            Ok(certificate) => {
-                if wishes.port_forwarding && certificate.forwards == Some(false) {
-                    log::warn!("proton: the certificate was given without port forwarding");
-                }
-                let days = certificate.expires_at.0.saturating_sub(wall.0) / 86_400;
-                log::info!("proton: certificate good for {days} days");
-                key.certificate = Some(certificate);
-                self.store.write("key.json", key.emit().as_bytes())?;
-                Ok(key)
-            }
-            Err(why) if good => {
-                log::warn!("proton: renew the certificate: {why}; the present one goes on");
+        let is_alive = alive.is_some();
+        // The plan may have taken its time before.
+        self.api.begin(if is_alive { PATIENCE } else { BUDGET - PATIENCE });
+        let mut renewed = key.clone();
+        match self.certify_and_keep(&mut renewed, wishes) {
+            Ok(()) => Ok(renewed),
+            Err(why) if is_alive && why.exit() == Exit::Provider => {
+                log::warn!("proton: change the certificate: {why}; the present one goes on");
                 Ok(key)
             }
             Err(why) => Err(why.context("get a certificate from Proton")),
         }
+    }
+
+    /// Has the certificate of the key on disk renewed where that is due. The key stays, and with it the tunnel.
+    pub(super) fn renew_certificate(&mut self, account: &Account) -> Result<()> {
+        let _lock = self.store.lock("key.lock")?;
+        let Some(mut key) = self.kept_key()? else { return Ok(()) };
+        if !key.certificate.as_ref().is_some_and(|c| c.is_due(self.clock().wall())) {
+            return Ok(());
+        }
+        let wishes = self.wishes(account);
+        self.certify_and_keep(&mut key, wishes).map_err(|why| why.context("renew the certificate"))
+    }
+
+    fn certify_and_keep(&mut self, key: &mut KeyFile, wishes: Wishes) -> Result<()> {
+        let certificate = self.certify(key, wishes)?;
+        if wishes.port_forwarding && certificate.forwards == Some(false) {
+            log::warn!("proton: the certificate was given without port forwarding");
+        }
+        let days = certificate.expires_at.0.saturating_sub(self.clock().wall().0) / 86_400;
+        let word = if key.certificate.is_some() { "renewed" } else { "given" };
+        log::info!("proton: certificate {word}, good for {days} days");
+        key.certificate = Some(certificate);
+        self.store.write("key.json", key.emit().as_bytes())
     }
 
     /// The key on disk, or one made for this user and put there before anything uses it.

@@ -109,36 +109,143 @@ fn a_certificate_is_renewed_by_the_supervisor_with_the_same_key() {
     let mut proton = scene.proton("");
     let nl = proton.list_servers(false).unwrap().remove(0);
     let before = proton.open(&nl).unwrap();
-    assert_eq!(proton.upkeep_due().unwrap(), UnixTime(NOW + 750));
+    assert_eq!(proton.look().unwrap().due_at, Some(UnixTime(NOW + 750)));
     scene.clock.sleep(Duration::from_secs(751));
     scene.http.json("POST /vpn/v1/certificate", 200, &certificate(YEAR, "{}"));
-    let kept = proton.upkeep().unwrap();
-    assert_eq!((kept.problem, kept.expires_at, kept.has_session), (None, Some(UnixTime(NOW + YEAR)), true));
-    assert!(kept.next_at > UnixTime(NOW + 86_400));
+    let kept = proton.renew().unwrap();
+    assert_eq!((kept.problem, kept.failed, kept.logged_in), (None, None, Some(true)));
+    assert_eq!(kept.due_at, Some(UnixTime(NOW + 86_400)), "the plan and the list are read daily");
     assert!(scene.http.bodies().last().unwrap().contains("\"Renew\":true"));
     assert_eq!(proton.open(&nl).unwrap().tunnel, before.tunnel);
 }
 
 #[test]
-fn a_renewal_that_fails_leaves_the_certificate_at_work_and_is_a_problem() {
+fn a_renewal_that_fails_leaves_the_certificate_at_work_and_is_a_problem_near_its_end() {
     let scene = Scene::new("renew-fails");
     first_time(&scene, PLAN);
     scene.http.json("POST /vpn/v1/certificate", 200, &certificate(1000, "{}"));
     let mut proton = scene.proton("");
     let nl = proton.list_servers(false).unwrap().remove(0);
     proton.open(&nl).unwrap();
+    let away = || Turn::Fail(HttpError::Connect("refused".to_owned()));
     scene.clock.sleep(Duration::from_secs(800));
-    scene.http.turn("POST /vpn/v1/certificate", Turn::Fail(HttpError::Connect("refused".to_owned())));
-    let kept = proton.upkeep().unwrap();
-    assert_eq!(kept.next_at, UnixTime(NOW + 800 + 3600));
-    assert_eq!(kept.problem.as_deref(), Some("the certificate ends in 0 days: Proton did not renew it"));
-    scene.http.turn("POST /vpn/v1/certificate", Turn::Fail(HttpError::Connect("refused".to_owned())));
-    assert!(proton.open(&nl).is_ok());
-    scene.clock.sleep(Duration::from_secs(300));
-    scene.http.turn("POST /vpn/v1/certificate", Turn::Fail(HttpError::Connect("refused".to_owned())));
+    scene.http.turn("POST /vpn/v1/certificate", away());
+    let kept = proton.renew().unwrap();
+    assert_eq!((kept.due_at, kept.problem), (Some(UnixTime(NOW + 750)), None));
+    let why = "renew the certificate: Proton's API is not reachable: refused";
+    assert_eq!(kept.failed.as_deref(), Some(why));
+    scene.clock.sleep(Duration::from_secs(75));
+    scene.http.turn("POST /vpn/v1/certificate", away());
+    let problem = proton.renew().unwrap().problem.unwrap();
+    assert_eq!(problem, format!("{why}; the key works until {}", UnixTime(NOW + 1000)));
+    assert!(proton.open(&nl).is_ok(), "nobody is asked while it lives");
+    scene.clock.sleep(Duration::from_secs(225));
+    scene.http.turn("POST /vpn/v1/certificate", away());
     let refused = proton.open(&nl).unwrap_err();
     assert_eq!(refused.exit(), Exit::Provider);
     assert!(refused.to_string().starts_with("get a certificate from Proton: "), "{refused}");
+}
+
+#[test]
+fn a_dead_session_is_told_with_the_command_and_what_still_works_and_nobody_is_asked_again() {
+    let scene = Scene::new("dead");
+    first_time(&scene, PLAN);
+    scene.http.json("POST /vpn/v1/certificate", 200, &certificate(YEAR, "{}"));
+    let mut proton = scene.proton("");
+    let nl = proton.list_servers(false).unwrap().remove(0);
+    proton.open(&nl).unwrap();
+    scene.clock.sleep(Duration::from_secs(8 * 86_400));
+    scene.http.json("POST /auth/refresh", 422, r#"{"Code":10013,"Error":"Invalid refresh token"}"#);
+    let kept = proton.renew().unwrap();
+    let ends = UnixTime(NOW + YEAR);
+    let text =
+        format!("Proton's session has ended: log in with `pvpn init --proton`; the key works until {ends}");
+    assert_eq!((kept.logged_in, kept.due_at, kept.problem.as_ref()), (Some(false), None, Some(&text)));
+    assert_eq!(scene.proton("").look().unwrap().problem, Some(text), "the next look says the same");
+    assert!(scene.http.is_over());
+    scene.log_in();
+    assert_eq!(scene.proton("").look().unwrap().problem, None);
+}
+
+#[test]
+fn a_dead_session_leads_to_one_login_and_its_refusal_to_no_more() {
+    let scene = Scene::new("one-login");
+    first_time(&scene, PLAN);
+    scene.http.json("POST /vpn/v1/certificate", 200, &certificate(YEAR, "{}"));
+    let keys = "user = me\npass = hunter2\n";
+    let nl = scene.proton(keys).list_servers(false).unwrap().remove(0);
+    scene.proton(keys).open(&nl).unwrap();
+    std::fs::remove_file(scene.dir.join("proton/session.json")).unwrap();
+    let looked = scene.proton(keys).look().unwrap();
+    assert_eq!((looked.due_at, looked.problem), (Some(UnixTime(NOW)), None), "a login may cure it");
+    scene.http.json("POST /auth/info", 422, r#"{"Code":9001,"Error":"please complete CAPTCHA."}"#);
+    let kept = scene.proton(keys).renew().unwrap();
+    assert_eq!((kept.logged_in, kept.due_at), (Some(false), None));
+    let problem = kept.problem.unwrap();
+    assert!(problem.contains("--proton-login code") && problem.contains("the key works until"), "{problem}");
+    for _ in 0..3 {
+        assert_eq!(scene.proton(keys).look().unwrap().due_at, None);
+        assert!(scene.proton(keys).open(&nl).is_ok(), "the key goes on");
+    }
+    assert!(scene.http.is_over());
+    // Another password in the file is another matter.
+    assert!(scene.proton("user = me\npass = other\n").look().unwrap().due_at.is_some());
+}
+
+#[test]
+fn refused_logins_of_many_processes_come_ever_more_seldom() {
+    let scene = Scene::new("ladder");
+    let keys = "user = me\npass = hunter2\n";
+    for _ in 0..3 {
+        scene.http.json("POST /auth/info", 422, r#"{"Code":8002,"Error":"Incorrect login credentials."}"#);
+        assert_eq!(scene.proton(keys).list_servers(false).unwrap_err().exit(), Exit::LoginRefused);
+    }
+    for _ in 0..5 {
+        let refused = scene.proton(keys).list_servers(false).unwrap_err();
+        assert_eq!(refused.exit(), Exit::LoginRefused);
+        assert!(refused.to_string().contains("not tried again for 15 min"), "{refused}");
+    }
+    assert!(scene.http.is_over());
+    scene.clock.sleep(Duration::from_secs(900));
+    scene.http.json("POST /auth/info", 422, r#"{"Code":8002,"Error":"Incorrect login credentials."}"#);
+    assert!(!scene.proton(keys).list_servers(false).unwrap_err().to_string().contains("not tried"));
+    assert!(scene.http.is_over());
+}
+
+#[test]
+fn in_a_hurry_what_is_on_disk_serves_whatever_its_age() {
+    let scene = Scene::new("hurry");
+    first_time(&scene, PLAN);
+    scene.http.json("POST /vpn/v1/certificate", 200, &certificate(YEAR, "{}"));
+    let mut proton = scene.proton("");
+    let nl = proton.list_servers(false).unwrap().remove(0);
+    let opened = proton.open(&nl).unwrap();
+    // Long past list, loads, plan, session and the certificate's renewal.
+    scene.clock.sleep(Duration::from_secs(340 * 86_400));
+    let mut hurried = scene.proton("netshield = 2\n");
+    hurried.hurry();
+    assert_eq!(hurried.list_servers(false).unwrap().len(), 2);
+    assert_eq!(hurried.open(&nl).unwrap().tunnel, opened.tunnel);
+    assert!(scene.http.is_over());
+}
+
+#[test]
+fn a_silent_api_is_waited_for_only_while_nothing_is_on_disk() {
+    let scene = Scene::new("patience");
+    first_time(&scene, PLAN);
+    scene.http.json("POST /vpn/v1/certificate", 200, &certificate(YEAR, "{}"));
+    let mut proton = scene.proton("");
+    let nl = proton.list_servers(false).unwrap().remove(0);
+    proton.open(&nl).unwrap();
+    scene.clock.sleep(Duration::from_secs(2 * 86_400));
+    scene.http.turn("POST /auth/refresh", Turn::Fail(HttpError::TimedOut));
+    scene.http.turn("GET /vpn/v1/logicals", Turn::Fail(HttpError::TimedOut));
+    let mut proton = scene.proton("");
+    assert_eq!(proton.list_servers(false).unwrap().len(), 2);
+    assert!(proton.open(&nl).is_ok());
+    assert!(scene.http.is_over(), "one answer that does not come is enough");
+    let limits: Vec<_> = scene.http.seen.borrow().iter().rev().take(2).map(|r| r.timeout).collect();
+    assert!(limits.iter().all(|t| *t <= PATIENCE), "{limits:?}");
 }
 
 #[test]
