@@ -151,6 +151,8 @@ pub struct Init {
     pub non_interactive: bool,
     /// Secret flags by their long name, in the order they were given.
     pub secrets: Vec<(&'static str, SecretArg)>,
+    /// Flags that answer for a part which was not chosen, by their long names.
+    pub idle: Vec<&'static str>,
 }
 
 impl Init {

@@ -97,7 +97,12 @@ impl Log for Logger {
         }
         match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
             Mode::Off => {}
-            Mode::Command(logger) => logger.log(record),
+            // One name for all of ours: which module spoke is nobody's business on a terminal.
+            Mode::Command(logger) => {
+                logger.log(
+                    &Record::builder().args(*record.args()).level(record.level()).target(TARGET).build(),
+                );
+            }
             Mode::Supervisor { file, mirror } => log_supervisor(record, file, *mirror),
         }
     }

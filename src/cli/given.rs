@@ -218,7 +218,28 @@ impl Given {
             },
             non_interactive: self.has("non-interactive"),
             secrets: self.values.iter().filter_map(secret_arg).collect(),
+            idle: self.idle(),
         }
+    }
+
+    /// Flags of parts that are left alone, since others were chosen.
+    fn idle(&self) -> Vec<&'static str> {
+        let given = self.values.iter().map(|(long, _)| *long);
+        if !["proton", "pia", "qb", "network"].iter().any(|part| self.has(part)) {
+            return Vec::new();
+        }
+        given.filter(|long| part_of(long).is_some_and(|part| !self.has(part))).collect()
+    }
+}
+
+/// The part of `init` that a flag answers a question of.
+fn part_of(long: &str) -> Option<&'static str> {
+    match long {
+        "wireguard-port" | "session-dir" => Some("proton"),
+        "ks-default" | "dns-default" | "threshold-default" | "lan" => Some("network"),
+        _ => ["proton", "pia", "qb"]
+            .into_iter()
+            .find(|part| long.strip_prefix(part).is_some_and(|r| r.starts_with('-'))),
     }
 }
 

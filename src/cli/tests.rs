@@ -139,6 +139,8 @@ fn init_takes_parts_and_answers() {
     );
     assert_eq!(got.proton_login, Some(ProtonLogin::Code));
     assert_eq!(got.lan.unwrap()[0].to_string(), "10.0.0.0/8");
+    assert_eq!(got.idle, ["lan", "wireguard-port", "proton-login", "threshold-default"]);
+    assert!(init("init --lan 10.0.0.0/8 --qb-enable false --pia-pass -").idle.is_empty());
 }
 
 #[test]

@@ -114,6 +114,9 @@ impl Session<'_> {
         let a = self.args;
         let chosen = Parts { proton: a.proton, pia: a.pia, qb: a.qb, network: a.network, all: false };
         if a.proton || a.pia || a.qb || a.network {
+            for flag in &a.idle {
+                log::warn!("init: --{flag} changes nothing: its part was not chosen");
+            }
             return Ok(chosen);
         }
         let proton = a.proton_login.is_some() || a.proton_user.is_some() || a.secret("proton-pass").is_some();

@@ -92,7 +92,7 @@ impl Document {
                 Line::Section { name, .. } => section = Some(name.clone()),
                 Line::Entry { key, .. } => {
                     let Some(section) = &section else {
-                        return Err(fault("a key before the first [section]".to_owned()));
+                        return Err(fault(format!("{key} stands before the first [section]")));
                     };
                     if let Some((.., first)) = seen.iter().find(|(s, k, _)| s == section && k == key) {
                         return Err(fault(format!(

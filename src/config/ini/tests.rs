@@ -36,7 +36,7 @@ fn faults_name_the_line_and_never_a_value() {
     };
     assert_eq!(fault("[a]\nk = 1\nk = hunter2\n"), "3: k in [a] is given twice, first in line 2");
     assert_eq!(fault("[a]\nk = 1\n[b]\n[a]\nk = 2\n"), "5: k in [a] is given twice, first in line 2");
-    assert_eq!(fault("k = hunter2\n"), "1: a key before the first [section]");
+    assert_eq!(fault("k = hunter2\n"), "1: k stands before the first [section]");
     assert_eq!(fault("[a\n"), "1: a section has no closing ]");
     assert_eq!(fault("[a] hunter2\n"), "1: only a comment may follow a [section]");
     assert_eq!(fault("\n[a]\nhunter2\n"), "3: neither `key = value` nor `[section]` nor a comment");
