@@ -40,6 +40,12 @@ pub fn load(socket: &mut Socket, rules: &Ruleset) -> io::Result<()> {
     }
 }
 
+/// The same where nothing of ours is left: without a look first, since packets pass meanwhile.
+pub fn load_afresh(socket: &mut Socket, rules: &Ruleset) -> io::Result<()> {
+    let batch = rules.batch(&Present::default());
+    socket.batch(nft::SUBSYSTEM, &batch).or_else(|_| load(socket, rules))
+}
+
 /// Loads everything but egress chains first, then those one by one. A link whose chain is refused goes without.
 fn load_link_by_link(socket: &mut Socket, rules: &Ruleset, present: &Present) -> io::Result<()> {
     let is_egress = |t: &&Table| t.family == Family::Netdev;

@@ -196,6 +196,12 @@ pub fn parse_table(payload: &[u8]) -> Result<Option<(Family, String)>, Malformed
     Ok(Family::from_number(number).map(|family| (family, name)))
 }
 
+/// Whether a notification says that this table is gone.
+pub fn is_deletion(kind: u16, payload: &[u8], family: Family, name: &str) -> bool {
+    kind == SUBSYSTEM << 8 | DELTABLE
+        && parse_table(payload).is_ok_and(|t| t.is_some_and(|(f, n)| f == family && n == name))
+}
+
 /// A chain as the kernel shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainSeen {

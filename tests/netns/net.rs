@@ -225,6 +225,13 @@ fn changes_are_heard_once_each() {
         assert!(monitor.poll_changes().unwrap().contains(&Changed::Address));
         run("nft add table inet other");
         assert_eq!(monitor.poll_changes().unwrap(), [Changed::Ruleset]);
+        run("nft add table inet pvpn");
+        run("nft add table ip pvpn");
+        assert_eq!(monitor.poll_changes().unwrap(), [Changed::Ruleset]);
+        run("nft delete table ip pvpn");
+        assert_eq!(monitor.poll_changes().unwrap(), [Changed::Ruleset]);
+        run("nft flush ruleset");
+        assert_eq!(monitor.poll_changes().unwrap(), [Changed::Ruleset, Changed::OurTable]);
         run("ip link set eth0 mtu 1400");
         assert!(monitor.poll_changes().unwrap().contains(&Changed::Link));
     });

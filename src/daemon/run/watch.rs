@@ -2,7 +2,8 @@
 //!
 //! What is missing is what a fresh plan of the running tunnel would do. Taken away by others is what the plan for the
 //! networks of the last look asks for as well; the rest follows from a network that changed, and is no repair. The rule
-//! set is known by its fingerprint after each load of ours.
+//! set is known by its fingerprint after each load of ours; when its table goes, it is loaded before anything is looked
+//! at.
 
 use super::super::Event;
 use super::super::phase::Ready;
@@ -14,12 +15,13 @@ use crate::change::{Step, TUNNELS};
 use crate::dns::{BACKUP, RESOLV_CONF};
 use crate::error::{Doing, Result};
 use crate::firewall::OWN_MARK;
+use crate::firewall::ruleset::Ruleset;
 use crate::sys::Machine;
 use crate::sys::inotify::{Hears, Watch};
 use crate::sys::net::{Changed, Monitor, find};
 use crate::sys::netlink::Socket;
 use crate::sys::nft;
-use crate::time::Duration;
+use crate::time::{Duration, Instant, millis};
 use crate::tunnel::plan::{Plan, Want, plan_tunnel};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -31,6 +33,10 @@ const SLEPT_LEAST: Duration = Duration::from_secs(2);
 /// Where a way out is looked for while no server is known: no host has this address (RFC 5737).
 const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
+/// Our table is put back unseen no sooner than this after the last time; chosen: somebody who takes it away in a loop is
+/// then met as `daemon/repair.rs` meets a quarrel.
+const AFRESH_LEAST: Duration = millis(50);
+
 /// What is known of the machine as we left it.
 #[derive(Default)]
 pub struct Watcher {
@@ -38,6 +44,9 @@ pub struct Watcher {
     nft: Option<Socket>,
     /// Fingerprint of our tables after the last load; `None`: none.
     rules: Option<u64>,
+    /// When our table was last put back unseen, and whether that was looked into.
+    afresh_at: Option<Instant>,
+    is_afresh: bool,
     /// What was outside the tunnel at the last plan.
     pub lan: Vec<IpNet>,
     /// Where the resolver file's symlink leads.
@@ -85,6 +94,19 @@ impl Watcher {
         nft::state(socket)
     }
 
+    /// Our table is gone: these rules, before anything else.
+    fn load_afresh(&mut self, now: Instant, rules: &Ruleset) {
+        if self.afresh_at.is_some_and(|at| now.since(at) < AFRESH_LEAST) {
+            return;
+        }
+        let Some(socket) = &mut self.nft else { return };
+        match nft::load_afresh(socket, rules) {
+            Ok(()) => (self.afresh_at, self.is_afresh) = (Some(now), true),
+            // Looking into it comes next, and says what fails.
+            Err(e) => log::debug!("firewall: put the rules back: {e}"),
+        }
+    }
+
     /// Our tables are as they shall be. The links whose packet sockets they stop; `None` where that cannot be read.
     pub fn note_rules(&mut self) -> Option<Vec<String>> {
         match self.state() {
@@ -109,7 +131,13 @@ impl Supervisor {
             self.monitor = Monitor::open().inspect_err(|e| log::error!("run: watch the network: {e}")).ok();
             vec![Changed::Link, Changed::Ruleset]
         });
-        if changed.iter().any(|c| *c != Changed::Ruleset) {
+        if changed.contains(&Changed::OurTable) {
+            let rules = Ruleset::of(&self.daemon.policy());
+            if !rules.tables.is_empty() {
+                self.watcher.load_afresh(self.now(), &rules);
+            }
+        }
+        if changed.iter().any(|c| !matches!(c, Changed::Ruleset | Changed::OurTable)) {
             self.look_around();
             self.handle(Event::Changed(Part::Network));
         }
@@ -193,14 +221,15 @@ impl Supervisor {
 
     fn inspect_rules(&mut self, found: &mut Found) -> Result<()> {
         let rules = self.watcher.state().doing(|| "read the firewall's rules")?.map(|s| s.fingerprint);
-        if rules == self.watcher.rules {
+        let is_afresh = std::mem::take(&mut self.watcher.is_afresh);
+        if rules == self.watcher.rules && !is_afresh {
             return Ok(());
         }
         let policy = self.daemon.policy();
         self.load_policy(&policy)?;
         // What slipped out meanwhile does not go on as an established flow.
         self.forget_flows();
-        let how = if rules.is_none() { "taken away" } else { "changed" };
+        let how = if rules.is_none() || is_afresh { "taken away" } else { "changed" };
         found.taken.push((Part::Ruleset, format!("the firewall's rules were {how}")));
         Ok(())
     }

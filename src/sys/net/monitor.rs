@@ -1,6 +1,9 @@
 //! Hears when anybody changes what pvpn set up: NetworkManager, dhcpcd, a hand at a terminal, a cable.
 
+use crate::firewall::ruleset::TABLE;
 use crate::sys::netlink::{self, Protocol, Socket};
+use crate::wire::nft::{self, Family};
+use crate::wire::nlmsg::Frame;
 use crate::wire::rtnl::{link, route, rule};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,6 +17,8 @@ pub enum Changed {
     Rule,
     /// Any nftables table, ours or another's.
     Ruleset,
+    /// Our table is gone: `nft flush ruleset`, or we ourselves.
+    OurTable,
 }
 
 impl Changed {
@@ -57,11 +62,16 @@ impl Monitor {
     }
 
     /// Reads all there is, without waiting: each kind of change once, in fixed order. After an overrun everything
-    /// counts as changed.
+    /// counts as changed, but our table as there.
     pub fn poll_changes(&self) -> io::Result<Vec<Changed>> {
         let mut seen = Vec::new();
-        drain(&self.route, |kind| seen.extend(kind.map_or(&Changed::ALL[..], |k| changed(k))))?;
-        drain(&self.netfilter, |_| seen.push(Changed::Ruleset))?;
+        drain(&self.route, |frame| seen.extend(frame.map_or(&Changed::ALL[..], |f| changed(f.kind))))?;
+        drain(&self.netfilter, |frame| {
+            seen.push(Changed::Ruleset);
+            if frame.is_some_and(|f| nft::is_deletion(f.kind, f.payload, Family::Inet, TABLE)) {
+                seen.push(Changed::OurTable);
+            }
+        })?;
         seen.sort_unstable();
         seen.dedup();
         Ok(seen)
@@ -73,11 +83,11 @@ fn changed(kind: u16) -> &'static [Changed] {
     found.map_or(&[], |i| &Changed::ALL[i..=i])
 }
 
-/// Shows `see` the kind of each message, `None` for messages that were lost.
-fn drain(socket: &Socket, mut see: impl FnMut(Option<u16>)) -> io::Result<()> {
+/// Shows `see` each message, `None` for messages that were lost.
+fn drain(socket: &Socket, mut see: impl FnMut(Option<&Frame<'_>>)) -> io::Result<()> {
     loop {
         let read = socket.poll_receive(|frame| -> io::Result<Option<()>> {
-            see(Some(frame.kind));
+            see(Some(frame));
             Ok(None)
         });
         match read {

@@ -92,6 +92,27 @@ fn links_come_and_go() {
 }
 
 #[test]
+fn rules_are_loaded_afresh_where_none_are_and_where_some_are() {
+    in_world("presence::rules_are_loaded_afresh_where_none_are_and_where_some_are", |world| {
+        world.load(&connected());
+        // Not as a whole: the table made last is listed last.
+        let shown = || ["inet", "netdev"].map(|family| run(&format!("nft list table {family} pvpn")));
+        let meant = shown();
+        for change in ["nft flush ruleset", "nft delete table inet pvpn", "nft flush table inet pvpn"] {
+            run(change);
+            nft::load_afresh(&mut world.nft, &Ruleset::of(&connected())).unwrap();
+            assert_eq!(shown(), meant, "{change}");
+        }
+        // A link that is not there costs its own chain and no other's.
+        run("nft flush ruleset");
+        let links = ["usb0", "eth0"].map(str::to_owned).to_vec();
+        nft::load_afresh(&mut world.nft, &Ruleset::of(&connected().with_links(links))).unwrap();
+        let state = state(world).unwrap();
+        assert!(state.closed && state.egress_links.contains(&"eth0".to_owned()), "{state:?}");
+    });
+}
+
+#[test]
 fn a_watcher_hears_of_every_change() {
     in_world("presence::a_watcher_hears_of_every_change", |world| {
         use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
