@@ -11,8 +11,10 @@
 //!   (any program could then speak to the server in the clear and be recognised behind it).
 //! - **pvpn's own sockets**, by mark and uid 0, only while [`Policy::own_sockets`] says that they are needed. The mark
 //!   alone would admit every program with CAP_NET_RAW, which may set marks since Linux 5.17.
-//! - **DHCP** of both families, unicast renewals too, and **neighbour and router discovery** on the link: hop limit
-//!   255, to link-local unicast and multicast only.
+//! - **DHCP** of both families, unicast renewals too, and **neighbour and router discovery** on the link: ARP, and
+//!   ICMPv6 with hop limit 255 to link-local unicast and multicast only. Reports of group membership (IGMP, MLD) are
+//!   neither, and are dropped: the groups that the list needs are link-local, which switches flood. The frames by which
+//!   a station joins its link (802.1X) carry no packet and pass.
 //! - **mDNS** to its link-local groups.
 //! - **The LAN**, but nothing to its ports 53 and 853. LAN means private ranges; a public range only when the
 //!   configuration names it ([`lan`]).

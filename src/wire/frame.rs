@@ -106,11 +106,15 @@ pub fn sort(ether: u16, bytes: &[u8], allowed: &Allowed) -> Sort {
 fn is_for_the_link(p: &Packet) -> bool {
     let is_dhcp = p.protocol == UDP && matches!(p.ports, Some((68, 67) | (546, 547)));
     let is_mdns = p.protocol == UDP && MDNS.contains(&p.to) && p.ports.is_some_and(|(_, to)| to == MDNS_PORT);
-    // Router and neighbour discovery (RFC 4861), which no router passes on.
-    let is_discovery = p.protocol == ICMPV6 && p.hops == 255 && matches!(p.first, Some(133..=136));
-    // Who listens to which group (RFC 3810), sent by the kernel itself with one hop.
-    let is_listener = p.protocol == ICMPV6 && p.hops == 1 && matches!(p.first, Some(131 | 132 | 143));
-    is_dhcp || is_mdns || is_discovery || is_listener
+    // Router and neighbour discovery (RFC 4861), which no router passes on. Reports of who listens to which group (IGMP,
+    // RFC 3376; MLD, RFC 3810) are not discovery: the contract's list does not name them, so the rules drop them.
+    let is_discovery = p.protocol == ICMPV6 && p.hops == 255 && matches!(p.first, Some(133..=137));
+    is_dhcp || is_mdns || is_discovery && stays_on_the_link(p.to)
+}
+
+/// fe80::/10 and ff02::/16 (RFC 4291 sections 2.5.6 and 2.7).
+fn stays_on_the_link(to: IpAddr) -> bool {
+    matches!(to, IpAddr::V6(a) if a.is_unicast_link_local() || a.segments()[0] == 0xff02)
 }
 
 fn parse_v4(b: &[u8]) -> Option<Packet> {
@@ -180,6 +184,9 @@ mod tests {
         b
     }
 
+    /// Router alert option, then the report's type.
+    const MLD_REPORT: [u8; 12] = [ICMPV6, 0, 5, 2, 0, 0, 1, 0, 143, 0, 0, 0];
+
     #[test]
     fn what_the_rules_let_out_is_told_from_the_rest() {
         let of = |ether, b: &[u8]| sort(ether, b, &allowed());
@@ -202,6 +209,9 @@ mod tests {
             (ETHER_IPV4, v4(TCP, "192.0.2.1", 40000, 80), "TCP to 192.0.2.1:80"),
             (ETHER_IPV6, v6(ICMPV6, "2001:db8::1", 64, &[128, 0]), "ICMP to 2001:db8::1"),
             (ETHER_IPV6, v6(ICMPV6, "2001:db8::1", 64, &[135, 0]), "ICMP to 2001:db8::1"),
+            (ETHER_IPV6, v6(ICMPV6, "2001:db8::1", 255, &[135, 0]), "ICMP to 2001:db8::1"),
+            (ETHER_IPV4, v4(2, "224.0.0.22", 0, 0), "protocol 2 to 224.0.0.22"),
+            (ETHER_IPV6, v6(HOP_BY_HOP, "ff02::16", 1, &MLD_REPORT), "ICMP to ff02::16"),
             (0x88cc, vec![1, 2, 3], "a frame of type 0x88cc"),
             (ETHER_IPV4, vec![0x65; 40], "a frame of type 0x0800"),
         ] {

@@ -1,8 +1,9 @@
 //! What leaves past the tunnel. The egress hook is not used, so that the rules for the machine's own packets stand
 //! alone.
 
+use super::frame::Frame;
 use super::policies::{ENDPOINT, blocked, connected, connecting, loosened, open, with_first, without};
-use super::world::{BARE, NEIGHBOUR, World, bound, marked, plain, send_syn, send_udp};
+use super::world::{BARE, NEIGHBOUR, PI, World, bound, marked, plain, send_syn, send_udp};
 use super::{NOTHING, in_world};
 use crate::run;
 use nix::sys::socket::{self, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage};
@@ -10,7 +11,7 @@ use pvpn::firewall::ruleset::Point;
 use pvpn::firewall::ruleset::rule::{Match, Rule, Then};
 use pvpn::firewall::{OWN_MARK, Policy, TUNNEL_MARK};
 use pvpn::sys::socket::Egress;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
 fn hookless(policy: Policy) -> Policy {
@@ -52,6 +53,30 @@ fn l9_the_mark_is_good_for_the_pinned_endpoint_alone() {
         world.load_rules(&loosened(&hookless(connected()), |m| matches!(m, Match::To(_))));
         let spoofed = "203.0.113.12:51820";
         assert_eq!(world.leaves(|| send_udp(spoofed, &marked(TUNNEL_MARK))), ["udp 203.0.113.12:51820"]);
+    });
+}
+
+#[test]
+fn l13_the_exit_of_a_multihop_server_is_reached_through_its_entry_alone() {
+    in_world("outward::l13_the_exit_of_a_multihop_server_is_reached_through_its_entry_alone", |world| {
+        // Secure Core: one is entered at ENDPOINT and leaves to the internet elsewhere.
+        let exit = "203.0.113.99:51820";
+        let to_exit = || {
+            send_udp(exit, &plain());
+            send_udp(exit, &bound());
+            send_udp(exit, &marked(TUNNEL_MARK));
+            send_syn("203.0.113.99:443", &bound());
+        };
+        for policy in [connecting(), connected()].map(hookless) {
+            world.load(&policy);
+            assert_eq!(world.leaves(to_exit), NOTHING);
+            assert_eq!(world.leaves(|| send_udp(ENDPOINT, &marked(TUNNEL_MARK))), ["udp 203.0.113.11:51820"]);
+        }
+        // Were the exit taken for an endpoint as well, its traffic would pass by the entry.
+        let mut both = connected();
+        both.tunnels[0].endpoints.push(exit.parse().unwrap());
+        world.load(&hookless(both));
+        assert_eq!(world.leaves(to_exit), ["udp 203.0.113.99:51820"]);
     });
 }
 
@@ -129,12 +154,10 @@ fn l10_a_flow_that_was_allowed_does_not_outlive_its_policy() {
 }
 
 /// A socket bound to the link whose flow has seen packets both ways under an open policy.
-fn flow_past_the_tunnel(world: &mut World) -> std::net::UdpSocket {
-    use super::frame::Frame;
-    use super::world::PI;
+fn flow_past_the_tunnel(world: &mut World) -> UdpSocket {
     world.load(&open());
     let fd = socket_of(SockType::Datagram, None, &bound());
-    let socket = std::net::UdpSocket::from(fd);
+    let socket = UdpSocket::from(fd);
     let first = || drop(socket.send_to(b"pvpn", "8.8.8.8:4242"));
     assert_eq!(world.leaves(first), ["udp 8.8.8.8:4242"]);
     let port = socket.local_addr().unwrap().port();
@@ -192,6 +215,18 @@ fn the_allow_list_leaves_under_every_closed_policy() {
             assert_eq!(world.leaves(|| send_udp("198.51.100.1:67", &broadcast)), NOTHING);
             assert_eq!(world.leaves(|| send_udp("224.0.0.251:5354", &broadcast)), NOTHING);
         }
+    });
+}
+
+#[test]
+fn reports_of_group_membership_stay_here() {
+    in_world("outward::reports_of_group_membership_stay_here", |world| {
+        // As the kernel's own MLD report goes (RFC 3810), by a raw socket.
+        let report = || send_raw(58, "[ff02::16]:0", &[&[143, 0, 0, 0, 0, 0, 0, 0], &b"pvpn"[..]].concat());
+        let private = || vec!["192.168.1.0/24".parse().unwrap()];
+        assert_eq!(world.load(&Policy::blocked(private())).leaves(report), NOTHING);
+        world.load_rules(&without(&Policy::blocked(private()), "closed"));
+        assert_eq!(world.leaves(report), ["icmp6 143 ff02::16"]);
     });
 }
 

@@ -26,6 +26,8 @@ fn a_packet_socket_gets_no_further_than_other_programs() {
             Frame::udp("2001:db8::10", 4242, "2606:4700::1111", 4242),
             Frame::icmp(135, "fe80::10", "2606:4700::1111", 255),
             Frame::icmp(135, "fe80::10", "ff02::1:ff00:1", 64),
+            // A report of group membership (RFC 3810).
+            Frame::icmp(143, "fe80::10", "ff02::16", 1),
             // LLDP.
             Frame::marker().of_kind(0x88cc),
         ];
