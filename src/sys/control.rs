@@ -282,6 +282,7 @@ mod tests {
         assert_eq!(e.kind(), io::ErrorKind::UnexpectedEof);
     }
 
+    /// Leak class L18.
     #[test]
     fn the_socket_is_roots_alone_from_its_first_moment() {
         use std::os::unix::fs::PermissionsExt;
@@ -290,8 +291,14 @@ mod tests {
         let path = dir.join("control.sock");
         assert!(Connection::open(&path).unwrap().is_none());
         let first = Server::listen(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
         drop(first);
+        // Made as sockets are made otherwise, it would be others' for a moment.
+        let otherwise = dir.join("otherwise.sock");
+        let _bare = UnixListener::bind(&otherwise).unwrap();
+        assert_ne!(mode(&otherwise), 0o600);
+        fs::remove_file(&otherwise).unwrap();
         assert!(Connection::open(&path).unwrap().is_none());
         let mut second = Server::listen(&path).unwrap();
         assert!(Connection::open(&path).unwrap().is_some());

@@ -1,8 +1,9 @@
-//! A thousand changes of policy under a flood of packets that no policy lets pass.
+//! A thousand changes of policy under a flood of packets that no closed policy lets pass: every ordered pair, each change
+//! one transaction.
 
 use super::frame::{Frame, TAG};
 use super::in_world;
-use super::policies::{blocked, connected, connecting, own_resolver, switching};
+use super::policies::{blocked, connected, connecting, let_in, open, own_resolver, switching};
 use super::world::{BARE, Ear, PI, POD, bound, plain, udp_socket};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
@@ -68,6 +69,31 @@ fn tables_deleted_and_added_again_let_packets_out() {
     });
 }
 
+/// From open to each closed policy and back: what leaves while the machine is open is none of the rules' business, but
+/// once the change has returned nothing does.
+#[test]
+fn what_a_change_closes_stays_closed() {
+    in_world("flood::what_a_change_closes_stays_closed", |world| {
+        let (open, rules) = (Ruleset::of(&open()), closed_policies());
+        add_slow_chain();
+        let ear = Ear::on("isp");
+        let rounds = 4;
+        flooded(true, |round_passed| {
+            for closed in rules.iter().cycle().take(rules.len() * rounds) {
+                world.load_rules(&open);
+                round_passed();
+                assert!(!leaked(&ear).is_empty(), "the flood is not heard");
+                world.load_rules(closed);
+                // The round that was under way; the next one began closed.
+                round_passed();
+                ear.drain();
+                round_passed();
+                assert_eq!(leaked(&ear), super::NOTHING);
+            }
+        });
+    });
+}
+
 fn leaked(ear: &Ear) -> Vec<String> {
     ear.drain().iter().map(Frame::summary).filter(|s| !s.is_empty()).collect()
 }
@@ -92,7 +118,10 @@ fn add_slow_chain() {
 }
 
 fn closed_policies() -> Vec<Ruleset> {
-    [blocked(), connecting(), connected(), switching(), own_resolver()].iter().map(Ruleset::of).collect()
+    [blocked(), connecting(), connected(), switching(), own_resolver(), let_in()]
+        .iter()
+        .map(Ruleset::of)
+        .collect()
 }
 
 /// Runs `changes` while another thread floods; it is given something to call after each change, which waits until the
