@@ -18,12 +18,13 @@ The configuration, everything optional but `folder`, `regions` and `users`:
                      "certificate": "san"}]}]}
 
 `certificate` is `san`, `cn` (common name alone), `expired`, `other` (another name), `foreign` (another authority).
-A server without `vip` is only listed. With `interface` peers are added by `wg set`, with `nft` bound ports are
-forwarded; both in `namespace` where there is one.
+A server without `vip` is only listed. With `interface` peers are added by `wg set`, with `nft` bound ports of the address
+`exit` (or else `ip`) are forwarded; both in `namespace` where there is one.
 
 It prints one line of JSON with the ports once all is listening, and then takes plain HTTP on `control`:
 
     GET /log                                every call so far: name and status, in order
+    GET /take                               the same, and they are forgotten
     GET /state                              peers and bound ports of each server
     POST /faults {"token": {"status": 429, "headers": {"Retry-After": "7"}, "body": "..", "times": 2}}
          calls: token expire dedicated list addkey signature bind; also {"hang": SECONDS}, {"cut": true}; null mends it
@@ -53,7 +54,6 @@ class Pia:
         fcntl.flock(self.lock, fcntl.LOCK_EX)
         self.config, self.faults, self.tokens = config, Faults(), Tokens()
         self.web, self.vpn_ca = Authority(folder, "web", rsa=False), Authority(folder, "vpn", rsa=True)
-        self.foreign = Authority(folder, "foreign", rsa=True)
         self.ports = Ports(config.get("days", 62), config.get("numbers", [40123, 50321, 43210]))
         dedicated = config.get("dedicated", {})
         wg_port = config.get("wg_port", 1337)
@@ -67,7 +67,7 @@ class Pia:
 
     def certificate(self, server):
         kind, cn = server.get("certificate", "san"), server["cn"]
-        authority = self.foreign if kind == "foreign" else self.vpn_ca
+        authority = Authority(self.config["folder"], "foreign", rsa=True) if kind == "foreign" else self.vpn_ca
         if kind == "cn":
             return authority.leaf(cn)
         name = "elsewhere001" if kind == "other" else cn
@@ -99,6 +99,7 @@ class Pia:
     def control(self):
         return {
             ("GET", "/log"): ("control", lambda _: json.dumps(self.faults.log)),
+            ("GET", "/take"): ("control", lambda _: json.dumps(self.faults.take_log())),
             ("GET", "/state"): ("control", lambda _: json.dumps([s.state() for s in self.servers])),
             ("POST", "/faults"): ("control", lambda r: self.faults.put(json.loads(r.body)) or "{}"),
             ("POST", "/do"): ("control", lambda r: self.do(json.loads(r.body)) or "{}"),
@@ -108,7 +109,7 @@ class Pia:
         if wanted.get("revoke"):
             self.tokens.revoke_all()
         if wanted.get("clear_log"):
-            self.faults.log.clear()
+            self.faults.take_log()
         if "list" in wanted:
             self.list.fault = wanted["list"]
         if "lose" in wanted:

@@ -61,7 +61,7 @@ class Vpn:
     def __init__(self, config, tokens, ports, dedicated, keys):
         self.cn, self.ip, self.vip = config["cn"], config["ip"], config["vip"]
         self.namespace, self.interface = config.get("namespace"), config.get("interface")
-        self.nft = config.get("nft", False)
+        self.nft, self.exit = config.get("nft", False), config.get("exit", self.ip)
         self.wg_port, self.forwards = config.get("wg_port", 1337), config.get("forwards", True)
         self.private, self.public = keys
         self.tokens, self.ports, self.dedicated = tokens, ports, dedicated
@@ -170,7 +170,7 @@ class Vpn:
             return
         rules = "".join(
             "add rule ip pia_test in ip daddr %s meta l4proto { tcp, udp } th dport %d dnat to %s\n"
-            % (self.ip, port, address) for port, (address, _) in self.bound.items())
+            % (self.exit, port, address) for port, (address, _) in self.bound.items())
         text = ("add table ip pia_test\ndelete table ip pia_test\nadd table ip pia_test\n"
                 "add chain ip pia_test in { type nat hook prerouting priority dstnat; }\n" + rules)
         command = ["nft", "-f", "-"]

@@ -41,6 +41,11 @@ class Faults:
             entry[1] -= 1
             return entry[0]
 
+    def take_log(self):
+        with self.lock:
+            log, self.log = self.log, []
+            return log
+
     def note(self, call, status, **more):
         with self.lock:
             self.log.append(dict(call=call, status=status, **more))

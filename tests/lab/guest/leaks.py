@@ -1,5 +1,6 @@
-"""leaks.py FILE [since-tunnel]: sorts the packets that left the Pi (a capture of the ISP's side) and passes when none leaked.
-With `since-tunnel` the packets before the first WireGuard one are left out.
+"""leaks.py FILE [since-tunnel] [pia]: sorts the packets that left the Pi (a capture of the ISP's side) and passes when
+none leaked. With `since-tunnel` the packets before the first WireGuard one are left out. With `pia` the WireGuard
+servers listen on port 1337, and what pvpn asks outside may leave as well: addKey at the servers, the two web sites, their names.
 
 A packet may leave when it is WireGuard to a known endpoint, or what the contract lets out of a closed machine: ARP,
 DHCP, neighbour and router discovery, mDNS, the LAN but for its ports 53 and 853, and pvpn's own echo requests to the
@@ -13,8 +14,11 @@ import ipaddress
 import struct
 import sys
 
-ENDPOINTS = {(ipaddress.ip_address(f"203.0.113.{n}"), 51820) for n in (11, 12, 13)}
-SERVERS = {address for address, _ in ENDPOINTS}
+OPTIONS = sys.argv[2:]
+SERVERS = {ipaddress.ip_address(f"203.0.113.{n}") for n in (11, 12, 13)}
+ENDPOINTS = {(address, 1337 if "pia" in OPTIONS else 51820) for address in SERVERS}
+WEB = {(ipaddress.ip_address("203.0.113.80"), port) for port in (443, 8443)}
+SITES = b"\x03pia\x04test\0"  # the end of their names in a DNS question
 LAN = ipaddress.ip_network("192.168.1.0/24")
 MDNS = {ipaddress.ip_address("224.0.0.251"), ipaddress.ip_address("ff02::fb")}
 DISCOVERY = {133, 134, 135, 136, 137}  # ICMPv6: router and neighbour discovery, RFC 4861
@@ -47,6 +51,12 @@ def wireguard(payload, length):
     return length == SIZES[kind] if kind in SIZES else kind == 4 and length >= 32 and length % 16 == 0
 
 
+def is_pias(protocol, target, port, rest):
+    if protocol == 17:
+        return port == 53 and SITES in rest
+    return port == 1337 and target in SERVERS or (target, port) in WEB
+
+
 def judge(frame):
     """The kind of a frame, and whether it may leave."""
     ethertype = struct.unpack("!H", frame[12:14])[0]
@@ -77,6 +87,8 @@ def judge(frame):
                 return "DHCP", True
             if port == 5353 and target in MDNS:
                 return "mDNS", True
+        if "pia" in OPTIONS and is_pias(protocol, target, port, rest):
+            return "PIA", True
         if target in LAN and port not in (53, 853):
             return "LAN", True
         return name, False
@@ -92,7 +104,7 @@ def judge(frame):
 def main():
     counts, leaked, total, passed = {}, {}, 0, 0
     start = None
-    waiting = sys.argv[2:] == ["since-tunnel"]
+    waiting = "since-tunnel" in OPTIONS
     for at, frame, _ in frames(sys.argv[1]):
         if waiting and judge(frame)[0] != "WireGuard":
             continue

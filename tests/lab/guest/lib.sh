@@ -123,9 +123,9 @@ captured() {
     within 5 fails test -e "/proc/$(cat "$RUN/$1.pid")"
     cp "$RUN/$1.pcap" "/lab/out/$SCENARIO-$1.pcap"
 }
-# leaks NAME [since-tunnel]: what in a capture is neither WireGuard nor on the allow list; passes when that is nothing.
+# leaks NAME [since-tunnel] [pia]: what in a capture is neither WireGuard nor on the allow list; passes when that is nothing.
 # since-tunnel: what left before the first WireGuard packet does not count, since the machine was open then.
-leaks() { python3 /lab/guest/leaks.py "$RUN/$1.pcap" "${2:-}"; }
+leaks() { python3 /lab/guest/leaks.py "$RUN/$1.pcap" "${@:2}"; }
 
 # noise on|off: programs, root's and another user's, that try to get out by every way there is, all along.
 noise() {
