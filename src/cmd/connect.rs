@@ -9,7 +9,6 @@ use crate::daemon::control::Ask;
 use crate::daemon::run::{self, Start};
 use crate::daemon::wish::Wish;
 use crate::error::{Doing, Error, Exit, Result};
-use crate::provider::ProviderKind;
 use crate::sys::control::Connection;
 use crate::sys::files::{Disk, Lock};
 use crate::sys::signal::Signals;
@@ -31,7 +30,7 @@ pub fn run(global: &Global, flags: &Connect) -> Result<Exit> {
         Some(kind) => kind,
         None => config.guess_provider(&found)?,
     };
-    let wish = wish(&config, provider, flags);
+    let wish = Wish::new(&config, provider, flags);
     if wish.ks && state::load_killswitch(&Disk).ok().flatten().is_none() {
         ask_before_closing(&config, flags.yes)?;
     }
@@ -102,31 +101,6 @@ fn start(global: &Global, config: Config, wish: Wish, lock: Lock) -> Result<std:
         }
     })
     .doing(|| "start the supervisor")
-}
-
-/// The flags over the configuration.
-fn wish(config: &Config, provider: ProviderKind, flags: &Connect) -> Wish {
-    let filter = &flags.filter;
-    let base = Wish::from_config(config, provider);
-    let named = |text: &Option<String>, default: Option<String>| match text {
-        Some(text) if text.is_empty() => None,
-        Some(text) => Some(text.clone()),
-        None => default,
-    };
-    Wish {
-        provider,
-        cc: filter.cc.clone().unwrap_or(base.cc),
-        city: named(&filter.city, base.city),
-        // A place asked for by flag sets a configured server aside: it may stand elsewhere.
-        server: named(&flags.server, base.server.filter(|_| filter.cc.is_none() && filter.city.is_none())),
-        secure_core: filter.secure_core || base.secure_core,
-        p2p: filter.p2p || base.p2p,
-        fastest: filter.fastest.unwrap_or(base.fastest),
-        threshold: filter.threshold.unwrap_or(base.threshold),
-        latency_cutoff: flags.latency_cutoff.or(base.latency_cutoff),
-        dns: flags.dns.unwrap_or(base.dns),
-        ks: flags.ks.unwrap_or(base.ks),
-    }
 }
 
 /// The owner is never locked out: an ssh client outside `lan` would lose the machine.

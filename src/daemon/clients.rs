@@ -57,6 +57,10 @@ impl Clients {
         self.waiting.retain(|(i, _)| *i != id);
     }
 
+    pub fn is_anybody_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     pub fn is_connecting(&self, id: ClientId) -> bool {
         self.waiting.iter().any(|(i, w)| *i == id && matches!(w, Wait::Connect { .. }))
     }

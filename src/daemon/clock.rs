@@ -215,7 +215,7 @@ impl Daemon {
         }
         if !self.clock.is_wrong() {
             self.waits_for_clock = false;
-            self.choose(now);
+            self.choose();
         } else if self.clock.is_hopeless() && self.phase.purpose().is_some_and(|p| !p.is_endless()) {
             self.waits_for_clock = false;
             let e = Error::failed(self.clock.trouble(self.wall).unwrap_or_default());

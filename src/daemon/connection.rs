@@ -1,7 +1,6 @@
 //! The tunnel in use and the one being made: what `phase` asks for is turned into actions here, and what becomes of
 //! them is remembered.
 
-use super::lease::{Holder, natpmp};
 use super::monitor::Monitor;
 use super::phase::{self, Choice, Purpose, Ready};
 use super::record::Record;
@@ -11,6 +10,7 @@ use super::{publish, repair, sync};
 use crate::error::{Error, Exit};
 use crate::firewall::{TUNNEL_MARK, TunnelPolicy};
 use crate::provider::{Country, PortHold, Server};
+use crate::select;
 use crate::time::{Instant, UnixTime, secs};
 use std::net::IpAddr;
 
@@ -30,6 +30,9 @@ pub struct Up {
     pub ready: Ready,
     pub choice: Choice,
     pub since_wall: UnixTime,
+    pub since: Instant,
+    /// Whether the resolver file was changed for it.
+    pub dns: bool,
     /// The port that the firewall lets in.
     pub open_port: Option<u16>,
     pub look: Look,
@@ -72,23 +75,14 @@ impl Up {
         &self.ready.connection.server
     }
 
-    /// Whether this server is what the wish asks for.
-    pub fn meets(&self, wish: &Wish) -> bool {
-        let s = self.server();
-        let is_named = |name: &String| {
-            s.name.eq_ignore_ascii_case(name)
-                || s.host.as_ref().is_some_and(|h| h.eq_ignore_ascii_case(name))
-                || s.endpoint.addr().is_some_and(|a| a.ip().to_string() == *name)
-        };
-        s.provider == wish.provider
-            && wish.server.as_ref().is_none_or(is_named)
-            && (wish.cc.is_empty() || s.country.is_some_and(|c| wish.cc.contains(&c)))
-            && wish
-                .city
-                .as_ref()
-                .is_none_or(|c| s.city.as_ref().is_some_and(|have| have.eq_ignore_ascii_case(c)))
-            && (!wish.secure_core || s.features.secure_core)
-            && (!wish.p2p || s.features.p2p || s.features.forwards == Some(true))
+    /// Whether this server is what the wish asks for. `earlier` led to it: where the same places were asked for in the
+    /// same order, it is what was left of them; a changed order asks for the first of them.
+    pub fn meets(&self, wish: &Wish, earlier: Option<&Wish>, forwarding: bool) -> bool {
+        let wanted = wish.wanted(forwarding);
+        self.server().provider == wish.provider
+            && select::meets(self.server(), &wanted)
+            && (earlier.is_some_and(|w| w.prefers_as(wish))
+                || select::is_first_choice(self.server(), &wanted))
     }
 
     /// The address to ask and to ping inside the tunnel, and ours of the same family.
@@ -108,7 +102,7 @@ impl Daemon {
     pub(super) fn handle_phase(&mut self, now: Instant, action: phase::Action) {
         match action {
             phase::Action::Say(text) => self.say(text),
-            phase::Action::Choose => self.choose(now),
+            phase::Action::Choose => self.choose(),
             phase::Action::Open(server) => {
                 self.say(format!("connecting to {} at {}", server.name, server.endpoint));
                 self.round += 1;
@@ -122,6 +116,7 @@ impl Daemon {
             phase::Action::Drop { server, bad } => {
                 if bad {
                     self.memory.note_failure(&server.id, now);
+                    self.keep_memory();
                 }
                 if let Some(making) = self.making.take() {
                     let Making { interface, in_place, .. } = making;
@@ -137,25 +132,33 @@ impl Daemon {
         self.clients.say(&mut self.actions, text);
     }
 
-    pub(super) fn choose(&mut self, now: Instant) {
+    pub(super) fn choose(&mut self) {
         if !self.may_shake_hands() {
             return;
         }
         let Some(wish) = self.wish.clone() else { return };
         let is_bad = matches!(self.phase.purpose(), Some(Purpose::Replace(_)));
-        if let (Some(up), true) = (&self.up, is_bad) {
-            self.memory.note_failure(&up.ready.connection.server.id, now);
-        }
+        let returns = self.phase.purpose() == Some(&Purpose::Return);
         let current = self.up.as_ref().filter(|_| !is_bad).map(|up| Box::new(up.server().clone()));
         let memory = Box::new(self.memory.clone());
         self.round += 1;
         let (round, hurry, wish) = (self.round, self.is_hurried(), Box::new(wish));
-        self.actions.push_back(Action::Choose { round, hurry, wish, memory, current });
+        self.actions.push_back(Action::Choose { round, hurry, wish, memory, current, returns });
     }
 
     /// The server in use is bad, and no round was in vain yet: what is known has to do.
     fn is_hurried(&self) -> bool {
         matches!(self.phase.purpose(), Some(Purpose::Replace(_))) && !self.phase.was_in_vain()
+    }
+
+    pub(super) fn handle_chosen(&mut self, now: Instant, result: Result<Choice, Error>) {
+        if let Ok(choice) = &result {
+            self.remember(now, &choice.measured);
+            if self.stays(now, choice) {
+                return self.phase.handle(now, phase::Input::Stay);
+            }
+        }
+        self.phase.handle(now, phase::Input::Chosen(result));
     }
 
     fn push_for_making(&mut self, action: fn(String) -> Action) {
@@ -189,6 +192,10 @@ impl Daemon {
             && let Some(making) = self.making.take()
         {
             let choice = self.phase.choice().cloned().unwrap_or_default();
+            let second = choice.second
+                || choice.ranked.first().is_some_and(|s| s.id != making.ready.connection.server.id);
+            let by_choice = matches!(self.phase.purpose(), Some(Purpose::First { .. } | Purpose::Switch));
+            self.comeback.connected(now, second, by_choice);
             let carried = self.holder.view(now);
             if self.up.is_some() {
                 self.reconnects += 1;
@@ -198,6 +205,8 @@ impl Daemon {
                 ready: making.ready,
                 choice,
                 since_wall: self.wall,
+                since: now,
+                dns: self.wish.as_ref().is_some_and(|w| w.dns),
                 open_port: None,
                 look: Look::default(),
                 looked_at: None,
@@ -251,6 +260,7 @@ impl Daemon {
             port_since: UnixTime(self.wall.0.saturating_sub(port_age)),
             since: up.since_wall,
             reconnects: self.reconnects,
+            comeback_tries: self.comeback.tries(),
             choice_by: up.choice.by.clone(),
             choice_candidates: up.choice.candidates,
             choice_reason: up.choice.reason.clone(),
@@ -267,12 +277,16 @@ impl Daemon {
             by: record.choice_by,
             candidates: record.choice_candidates,
             reason: record.choice_reason,
+            ..Choice::default()
         };
+        let age = |at: UnixTime| secs(wall.0.saturating_sub(at.0));
         let up = Up {
             interface: record.interface,
             ready,
             choice,
             since_wall: record.since,
+            since: now - age(record.since),
+            dns: record.wish.dns,
             open_port: record.port,
             look: Look::default(),
             looked_at: None,
@@ -281,17 +295,12 @@ impl Daemon {
         };
         self.wish = Some(record.wish);
         self.reconnects = record.reconnects;
+        self.comeback.adopt(now, record.comeback_tries);
         self.publisher = publish::Publisher::new(record.port);
         let (gateway, source) = up.gateway(self.config.port_forwarding.gateway);
         self.actions.push_back(Action::OpenSockets { interface: up.interface.clone(), source, gateway });
-        self.holder = match (&up.ready.connection.port, record.port) {
-            (PortHold::NatPmp { gateway }, Some(port)) if self.config.port_forwarding.enable => {
-                let since = now - secs(wall.0.saturating_sub(record.port_since.0));
-                let settings = self.natpmp_settings(*gateway);
-                Holder::NatPmp(Box::new(natpmp::NatPmp::adopt(settings, now, port, since)))
-            }
-            (_, port) => self.holder_of(now, &up, port.map(|p| (p, now))),
-        };
+        self.holder =
+            self.adopted_holder(now, &up, record.port.map(|port| (port, now - age(record.port_since))));
         self.up = Some(up);
         self.desire(now);
         self.sync.handle(now, sync::Input::Healthy(true));
@@ -307,6 +316,11 @@ impl Daemon {
             Ok(()) => {
                 self.last_error = None;
                 self.clients.connected(now);
+            }
+            Err(e) if self.comeback.is_trying() && self.up.is_some() => {
+                log::info!("daemon: the better server is not well yet: {e}");
+                self.comeback.fail(now);
+                self.write_record(now);
             }
             Err(e) => {
                 self.clients.fail_connects(&mut self.actions, &e);

@@ -1,7 +1,7 @@
 //! How the supervisor ends: by `disconnect`, after a failed first connect, or leaving everything to the next one.
 
 use super::lease::Holder;
-use super::{Action, Daemon, names, phase, publish, session, sync};
+use super::{Action, Daemon, comeback, names, phase, publish, session, sync};
 use crate::error::{Error, Exit};
 use crate::time::{Duration, Instant, secs};
 
@@ -67,6 +67,7 @@ impl Daemon {
         self.session = session::Session::default();
         self.up = None;
         self.making = None;
+        self.comeback = comeback::Comeback::default();
         self.holder = Holder::Off;
         self.actions.push_back(Action::CloseSockets);
         self.actions.push_back(Action::Publish(publish::Action::RemovePortFile));

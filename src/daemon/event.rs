@@ -128,15 +128,18 @@ pub struct Look {
 #[derive(Debug)]
 pub enum Action {
     Tell(ClientId, Tell),
-    /// Rank servers on a worker: [`Event::Chosen`]. `current`: the healthy server in use. `hurry`: traffic stands still,
-    /// so nothing is asked that can wait.
+    /// Rank servers on a worker: [`Event::Chosen`]. `current`: the healthy server in use; `returns`: whether to come back
+    /// from it to a better one is the question. `hurry`: traffic stands still, so nothing is asked that can wait.
     Choose {
         round: u64,
         hurry: bool,
         wish: Box<Wish>,
         memory: Box<Memory>,
         current: Option<Box<Server>>,
+        returns: bool,
     },
+    /// Keep it for the next supervisor.
+    KeepMemory(Box<Memory>),
     /// Log in and resolve on a worker: [`Event::Opened`].
     Open {
         round: u64,

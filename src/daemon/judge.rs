@@ -1,7 +1,7 @@
 //! The monitor's verdicts put into action.
 
 use super::phase::{self, Purpose};
-use super::{Action, Daemon, Look, clock, monitor, names, repair, sync};
+use super::{Action, Daemon, Look, clock, comeback, monitor, names, repair, sync};
 use crate::time::{Instant, secs};
 
 /// An adopted tunnel's handshake is not taken to be older than this, whatever a clock that was set since says; chosen:
@@ -77,7 +77,9 @@ impl Daemon {
     }
 
     pub(super) fn replace(&mut self, now: Instant, reason: &str) {
-        if self.phase.is_running() || self.ending.is_some() {
+        // A try to come back is over when what it would leave dies.
+        let is_in_the_way = self.phase.is_running() && self.phase.purpose() != Some(&Purpose::Return);
+        if is_in_the_way || self.ending.is_some() {
             return;
         }
         if self.has_no_way() {
@@ -85,6 +87,15 @@ impl Daemon {
             return log::warn!("monitor: {reason}; there is no way out, so the server stays");
         }
         log::warn!("monitor: {reason}; taking another server");
+        if let Some(up) = &self.up {
+            let id = &up.ready.connection.server.id;
+            if up.since + comeback::STEADY <= now {
+                self.memory.note_success(id);
+            }
+            self.memory.note_failure(id, now);
+            self.keep_memory();
+        }
+        self.comeback.interrupt(now);
         self.sync.handle(now, sync::Input::Healthy(false));
         self.phase.handle(now, phase::Input::Begin(Purpose::Replace(reason.to_owned())));
         self.refresh_policy();

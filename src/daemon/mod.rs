@@ -6,6 +6,7 @@
 
 pub mod clients;
 pub mod clock;
+mod comeback;
 mod connection;
 pub mod control;
 mod ending;
@@ -67,6 +68,7 @@ pub struct Daemon {
     clients: Clients,
     lent: lend::Lent,
     memory: Memory,
+    comeback: comeback::Comeback,
     repair: repair::Repair,
     clock: clock::Clock,
     /// A server is chosen once the clock is right.
@@ -121,6 +123,7 @@ impl Daemon {
             clients: Clients::default(),
             lent: lend::Lent::default(),
             memory: Memory::default(),
+            comeback: comeback::Comeback::default(),
             repair: repair::Repair::default(),
             clock: clock::Clock::new(None),
             waits_for_clock: false,
@@ -163,6 +166,11 @@ impl Daemon {
         self.making.as_ref().map(|m| &m.ready)
     }
 
+    /// What earlier supervisors learned of servers.
+    pub fn recall(&mut self, memory: Memory) {
+        self.memory = memory;
+    }
+
     /// `wall` is only ever shown, never counted with.
     pub fn handle(&mut self, now: Instant, wall: UnixTime, event: Event) {
         self.wall = wall;
@@ -179,7 +187,7 @@ impl Daemon {
             Event::Chosen { round, .. } | Event::Opened { round, .. } if round != self.round => {
                 log::debug!("daemon: an overtaken answer is ignored");
             }
-            Event::Chosen { result, .. } => self.phase.handle(now, phase::Input::Chosen(result)),
+            Event::Chosen { result, .. } => self.handle_chosen(now, result),
             Event::Opened { result, .. } => self.phase.handle(now, phase::Input::Opened(result)),
             Event::Linked(result) => self.phase.handle(now, phase::Input::Linked(result)),
             Event::Looked(look) => self.handle_look(now, look),
@@ -227,6 +235,7 @@ impl Daemon {
             (self.names.poll_timeout(), "dns"),
             (self.session_timeout(), "session"),
             (self.lent.poll_timeout(), "loan"),
+            (self.up.as_ref().and_then(|_| self.comeback.poll_timeout()), "comeback"),
         ]
         .into_iter()
         .filter_map(|(at, why)| Some((at?, why)))
@@ -244,6 +253,7 @@ impl Daemon {
         self.names.handle(now, names::Input::Wake);
         self.lent.wake(now);
         self.wake_session(now);
+        self.come_back(now);
     }
 
     /// Lets what one part decided reach the others, until nothing moves any more.
@@ -305,11 +315,13 @@ impl Daemon {
             self.change_killswitch(true);
         }
         self.clients.wait_for_connect(id, now);
-        let stays = self.up.as_ref().is_some_and(|up| up.meets(&wish)) && !self.phase.is_running();
+        let forwarding = self.config.port_forwarding.enable;
+        let meets = |up: &Up| up.meets(&wish, self.wish.as_ref(), forwarding) && up.dns == wish.dns;
+        let stays = self.up.as_ref().is_some_and(meets) && !self.phase.is_running();
         let is_up = self.up.is_some();
-        let dns_changes = self.wish.as_ref().is_some_and(|w| w.dns != wish.dns);
         self.wish = Some(wish);
-        if stays && !dns_changes {
+        self.comeback.interrupt(now);
+        if stays {
             self.clients
                 .say(&mut self.actions, "already connected to a server that meets the request".to_owned());
             self.clients.connected(now);

@@ -183,6 +183,11 @@ impl Monitor {
         self.state == State::Over
     }
 
+    /// Traffic flows.
+    pub fn is_busy(&self) -> bool {
+        self.flow.is_busy()
+    }
+
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }

@@ -1,18 +1,21 @@
 //! Getting from a wish to a tunnel that answers: choose, open, make the link, shake hands, commit.
 //!
 //! One [`Attempt`] runs at a time. The tunnel that carries traffic, if there is one, stays until another has shaken
-//! hands, so that a switch has no gap; what an attempt made is taken back when it fails or is cancelled. Three
+//! hands, so that a switch has no gap; what an attempt made is taken back when it fails or is cancelled. Four
 //! purposes differ in how they end: the first connection and a person's switch have a deadline and report, the
-//! replacement of a bad server goes on for ever, ever more slowly, and never loops fast.
+//! replacement of a bad server goes on for ever, ever more slowly, and never loops fast; the way back to a better server
+//! is tried once.
 //!
 //! WireGuard tells nobody of a handshake, so the device is read every [`LOOK`] while one is awaited. The kernel repeats
 //! an unanswered initiation after 5 s (whitepaper section 6.1); adding the peer anew after [`RESTART`] begins at once.
 
+mod purpose;
+
 use crate::error::{Error, Exit};
-use crate::provider::{Connection, Server};
+use crate::provider::Server;
 use crate::time::{Duration, Instant, millis, secs};
+pub use purpose::{Choice, Purpose, Ready};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 /// Between two looks at the device while a handshake is awaited; chosen: far below a round trip that matters.
 const LOOK: Duration = millis(20);
@@ -22,47 +25,13 @@ const RESTART: Duration = millis(1500);
 const PATIENCE: Duration = millis(4200);
 /// The only candidate gets longer: there is nothing else to try.
 const PATIENCE_ALONE: Duration = secs(12);
+/// A better server that is come back to: what carries traffic may stand still meanwhile. Chosen: two initiations.
+const PATIENCE_BACK: Duration = secs(3);
 /// A person's attempt goes through its candidates until then; leaves half of `connect`'s 60 s for the port.
 const PERSON: Duration = secs(25);
 /// Pause before the candidates of a replacement are chosen afresh, doubling from the first to the last.
 const PAUSE_FIRST: Duration = secs(2);
 const PAUSE_MOST: Duration = secs(60);
-
-/// Why an attempt runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Nothing carries traffic. `forever`: as a service, keep trying.
-    First { forever: bool },
-    /// A person asked for another server while one carries traffic.
-    Switch,
-    /// The server in use is bad, for this reason.
-    Replace(String),
-}
-
-impl Purpose {
-    pub fn is_endless(&self) -> bool {
-        matches!(self, Purpose::First { forever: true } | Purpose::Replace(_))
-    }
-}
-
-/// Servers in the order to try them, and why that order.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Choice {
-    pub ranked: Vec<Server>,
-    /// `ping`, `api`, `name` or `only`.
-    pub by: String,
-    /// How many there were to choose from.
-    pub candidates: usize,
-    pub reason: String,
-}
-
-/// A connection whose endpoints are addresses.
-#[derive(Clone, Debug)]
-pub struct Ready {
-    pub connection: Connection,
-    /// One for each peer, in order; `None` where the peer names none.
-    pub endpoints: Vec<Option<SocketAddr>>,
-}
 
 /// What happened.
 #[derive(Debug)]
@@ -78,6 +47,8 @@ pub enum Input {
     },
     /// Routes, rules, resolver and policy are the other tunnel's.
     Committed(Result<(), Error>),
+    /// The server in use is the one to take: the attempt is over.
+    Stay,
     Cancel,
     /// What has to come first failed: the attempt ends with this.
     Fail(Error),
@@ -189,6 +160,10 @@ impl Phase {
         };
         let next = match (stage, input) {
             (Stage::Choosing, Input::Chosen(result)) => self.chosen(now, &mut attempt, result),
+            (Stage::Choosing, Input::Stay) => {
+                self.actions.push_back(Action::Finish(Ok(())));
+                None
+            }
             (Stage::Opening(server), Input::Opened(result)) => {
                 self.opened(now, &mut attempt, server, *result)
             }
@@ -325,8 +300,11 @@ impl Phase {
     ) -> Option<Stage> {
         match result {
             Ok(()) => {
-                let alone = attempt.choice.ranked.len() <= 1;
-                let patience = if alone { PATIENCE_ALONE } else { PATIENCE };
+                let patience = match (&attempt.purpose, attempt.choice.ranked.len()) {
+                    (Purpose::Return, _) => PATIENCE_BACK,
+                    (_, 0 | 1) => PATIENCE_ALONE,
+                    _ => PATIENCE,
+                };
                 self.actions.push_back(Action::Look);
                 Some(Stage::Shaking {
                     server,

@@ -43,7 +43,19 @@ impl Daemon {
         }
     }
 
-    pub(super) fn natpmp_settings(&self, gateway: IpAddr) -> natpmp::Settings {
+    /// The same for a tunnel that an earlier supervisor left.
+    pub(super) fn adopted_holder(&self, now: Instant, up: &Up, kept: Option<(u16, Instant)>) -> Holder {
+        match (self.holder_of(now, up, kept), &up.ready.connection.port, kept) {
+            (Holder::NatPmp(_), PortHold::NatPmp { gateway }, Some((port, since))) => {
+                let settings = self.natpmp_settings(*gateway);
+                Holder::NatPmp(Box::new(natpmp::NatPmp::adopt(settings, now, port, since)))
+            }
+            (Holder::Pia(holder), ..) => Holder::Pia(Box::new(holder.adopted())),
+            (other, ..) => other,
+        }
+    }
+
+    fn natpmp_settings(&self, gateway: IpAddr) -> natpmp::Settings {
         natpmp::Settings {
             gateway,
             own_port: self.config.qbittorrent.port,

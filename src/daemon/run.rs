@@ -6,6 +6,7 @@
 mod ask;
 mod jobs;
 mod kernel;
+mod memory;
 mod port;
 mod start;
 mod watch;
@@ -271,11 +272,13 @@ impl Supervisor {
     fn perform(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Tell(id, tell) => self.tell(id, &tell),
-            Action::Choose { round, hurry, wish, memory, current } => {
+            Action::Choose { round, hurry, wish, memory, current, returns } => {
                 let how = jobs::How { config: self.daemon.config().clone(), hurry };
-                let job = jobs::choose(round, how, *wish, *memory, current.map(|c| *c));
-                self.workers.start(Lane::Outside, job);
+                let current = current.map(|c| *c);
+                let question = jobs::Question { wish: *wish, memory: *memory, current, returns };
+                self.workers.start(Lane::Outside, jobs::choose(round, how, question));
             }
+            Action::KeepMemory(memory) => memory::store(self.sys.files(), &memory),
             Action::Open { round, hurry, server } => {
                 let how = jobs::How { config: self.daemon.config().clone(), hurry };
                 let job = jobs::open(round, how, *server);

@@ -127,8 +127,12 @@ impl Daemon {
             PortState::Asking => Verdict::Unknown,
             PortState::Doubtful | PortState::Unavailable => Verdict::Bad,
         };
-        if self.up.is_some() && view.state == PortState::Doubtful {
-            let why = view.text.unwrap_or_else(|| "the gateway has not confirmed it lately".to_owned());
+        let why = match (view.state, view.text) {
+            (PortState::Doubtful, None) => Some("the gateway has not confirmed it lately".to_owned()),
+            (PortState::Held | PortState::Doubtful, text) => text,
+            _ => None,
+        };
+        if let (Some(why), true) = (why, self.up.is_some()) {
             s.problem(Area::Port, why);
         }
     }

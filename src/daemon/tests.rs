@@ -13,6 +13,7 @@ use control::{Ask, Tell};
 use phase::{Choice, Ready};
 use std::path::Path;
 
+mod comeback;
 mod recovery;
 mod session;
 
@@ -28,6 +29,8 @@ struct Story {
     seen: Vec<String>,
     /// Loading rules fails with this.
     broken: bool,
+    /// Of the last echo request.
+    seq: u16,
 }
 
 fn story(killswitch: bool) -> Story {
@@ -38,7 +41,7 @@ fn story(killswitch: bool) -> Story {
     let sync = Sync::new(settings, sync::Memory::default(), Instant::BOOT);
     let daemon = Daemon::new(config, false, killswitch, Surroundings::default(), sync);
     let now = Instant::BOOT + millis(60_000);
-    Story { daemon, now, wall: WALL, loaded: vec![], told: vec![], seen: vec![], broken: false }
+    Story { daemon, now, wall: WALL, loaded: vec![], told: vec![], seen: vec![], broken: false, seq: 0 }
 }
 
 fn wish(cc: &str, ks: bool) -> Wish {
@@ -46,6 +49,7 @@ fn wish(cc: &str, ks: bool) -> Wish {
         provider: ProviderKind::File,
         cc: vec![Country::parse(cc).unwrap()],
         city: None,
+        regions: vec![],
         server: None,
         secure_core: false,
         p2p: false,
@@ -115,6 +119,10 @@ impl Story {
                     self.daemon.handle(self.now, self.wall, Event::PolicyLoaded(result));
                 }
                 Action::Tell(id, tell) => self.told.push((id, tell)),
+                Action::Ping { seq } => {
+                    self.seq = seq;
+                    self.seen.push(word);
+                }
                 Action::TearDown => {
                     self.seen.push(word);
                     self.daemon.handle(self.now, self.wall, Event::TornDown(Ok(())));
@@ -122,6 +130,14 @@ impl Story {
                 _ => self.seen.push(word),
             }
         }
+    }
+
+    /// What is done from here on, because of `event` after `ms`.
+    fn after(&mut self, ms: u64, event: Event) -> Vec<String> {
+        self.now = self.now + millis(ms);
+        self.seen.clear();
+        self.handle(event);
+        self.seen.clone()
     }
 
     fn choose(&mut self, ready: &Ready) {

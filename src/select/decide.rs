@@ -87,11 +87,9 @@ pub fn decide<'a>(
     let kept = order.iter().position(|(_, s)| Some(s.id.as_str()) == in_use).filter(|&at| {
         let (best, current) = (order[0].1, order[at].1);
         let slow = weight(current).or_else(|| memory.rtt(&current.id, now));
-        let clearly =
-            |(fast, slow): (Duration, Duration)| fast <= slow.mul_f64(KEEP) && fast + KEEP_LEAST <= slow;
         order[at].0 < list.alike
             && !memory.has_failed(&current.id, now)
-            && !weight(best).zip(slow).is_some_and(clearly)
+            && !weight(best).zip(slow).is_some_and(is_clearly_faster)
     });
     if let Some(at) = kept {
         order[..=at].rotate_right(1);
@@ -101,8 +99,13 @@ pub fn decide<'a>(
     Decision { servers, choice }
 }
 
+/// Whether the first of two round trips is worth leaving a server for that has the second.
+pub(super) fn is_clearly_faster((fast, slow): (Duration, Duration)) -> bool {
+    fast <= slow.mul_f64(KEEP) && fast + KEEP_LEAST <= slow
+}
+
 /// Round trips by id, losses counted in. When nobody answered: those remembered.
-fn weigh<'a>(samples: &[Sample<'a>], memory: &Memory, now: Instant) -> HashMap<&'a str, Duration> {
+pub(super) fn weigh<'a>(samples: &[Sample<'a>], memory: &Memory, now: Instant) -> HashMap<&'a str, Duration> {
     let weighed = |(s, m): &Sample<'a>| {
         let factor = 1.0 + LOSS * f64::from(m.lost());
         m.rtt.map(|rtt| (s.id.as_str(), rtt.mul_f64(factor)))

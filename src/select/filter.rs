@@ -168,7 +168,7 @@ fn region_index(s: &Server, wanted: &Wanted) -> Option<usize> {
 
 /// Which of two is preferred whatever their speed; smaller is better. Servers with a second hop or Tor behind them
 /// come last unless asked for: the round trip to their entry says nothing about them.
-fn preference(s: &Server, wanted: &Wanted) -> (u8, u8, usize, usize) {
+pub(super) fn preference(s: &Server, wanted: &Wanted) -> (u8, u8, usize, usize) {
     let forwards = match s.features.forwards {
         _ if !wanted.forwarding => 0,
         Some(true) => 0,

@@ -9,7 +9,10 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 /// Chosen: a server that did not answer is left alone for about half an hour, unless there is no other.
-const FAILURE_HALF_LIFE: Duration = secs(30 * 60);
+pub const FAILURE_HALF_LIFE: Duration = secs(30 * 60);
+/// However often it failed: it is left alone for an hour and a half at most. Chosen: an outage of everything, in which each
+/// server fails each time, is no word about any of them.
+const FAILURES_MOST: f64 = 4.0;
 /// Chosen: ways through the Internet change over hours.
 const RTT_LIFE: Duration = secs(6 * 60 * 60);
 /// Servers kept; the longest unheard of go first. Chosen: twelve samples.
@@ -36,7 +39,7 @@ impl Memory {
 
     /// A connection to it failed, or was given up as unhealthy.
     pub fn note_failure(&mut self, id: &str, now: Instant) {
-        let failures = self.failures(id, now) + 1.0;
+        let failures = (self.failures(id, now) + 1.0).min(FAILURES_MOST);
         self.entry(id).failures = Some((failures, now));
     }
 
@@ -94,13 +97,13 @@ impl Memory {
         lines.concat()
     }
 
-    /// Parses what [`Memory::emit`] wrote; lines that are something else are left out.
-    pub fn parse(text: &str) -> Memory {
+    /// Parses what [`Memory::emit`] wrote; lines that are something else, or that speak of later, are left out.
+    pub fn parse(text: &str, now: Instant) -> Memory {
         let entry = |line: &str| {
             let fields: [&str; 5] = line.split('\t').collect::<Vec<_>>().try_into().ok()?;
             let micros = |t: &str| t.parse().ok().map(Duration::from_micros);
-            let at = |t: &str| micros(t).map(Instant::from_boot);
-            let count = fields[3].parse().ok().filter(|c: &f64| c.is_finite() && *c >= 0.0);
+            let at = |t: &str| micros(t).map(Instant::from_boot).filter(|at| *at <= now);
+            let count = fields[3].parse().ok().filter(|c: &f64| (0.0..=FAILURES_MOST).contains(c));
             Some((
                 fields[0].to_owned(),
                 Entry { rtt: micros(fields[1]).zip(at(fields[2])), failures: count.zip(at(fields[4])) },
@@ -145,8 +148,24 @@ mod tests {
         memory.note_rtt("NL#12 a", millis(12), at(1));
         memory.note_failure("CH#1", at(2));
         memory.note_failure("CH#1", at(3));
-        assert_eq!(Memory::parse(&memory.emit()), memory);
-        assert_eq!(Memory::parse("x\ty\n\n\u{0}\t\t\t\t\t\n"), Memory::default());
+        assert_eq!(Memory::parse(&memory.emit(), at(3)), memory);
+        let nonsense = "x\ty\n\n\u{0}\t\t\t\t\t\nNL#1\t-\t-\tNaN\t1\nNL#2\t1\t99999999999999\t-\t-\n";
+        let nothing = Memory::parse(nonsense, at(3));
+        assert_eq!((nothing.rtt("NL#2", at(3)), nothing.failures("NL#1", at(3))), (None, 0.0));
+        // Cut off anywhere, it is a memory all the same.
+        let text = memory.emit();
+        for end in 0..text.len() {
+            Memory::parse(&text[..end], at(3));
+        }
+    }
+
+    #[test]
+    fn however_often_it_failed_an_hour_and_a_half_is_enough() {
+        let mut memory = Memory::default();
+        for _ in 0..100 {
+            memory.note_failure("a", at(0));
+        }
+        assert!(memory.has_failed("a", at(89)) && !memory.has_failed("a", at(91)));
     }
 
     #[test]

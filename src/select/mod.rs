@@ -10,9 +10,11 @@ pub mod probe;
 mod decide;
 mod filter;
 mod names;
+mod standing;
 mod wanted;
 
 pub use decide::{By, Choice, Decision, Sample, decide};
 pub use filter::{Filter, NoServer, Shortlist, by_list, shortlist};
 pub use names::{is_named, natural};
+pub use standing::{Outlook, is_first_choice, meets, outlook, rivals};
 pub use wanted::Wanted;

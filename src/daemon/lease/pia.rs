@@ -88,6 +88,8 @@ pub struct Pia {
     grant: Option<Grant>,
     offered: Option<Grant>,
     number: Option<Number>,
+    /// Bound by another, at a time unknown; nothing was heard since.
+    is_adopted: bool,
     /// The last good bind on this server.
     bound_at: Option<Instant>,
     /// How long before its end the signature is to be replaced.
@@ -116,6 +118,7 @@ impl Pia {
             grant: None,
             offered: None,
             number,
+            is_adopted: false,
             bound_at: None,
             margin_secs: RENEW_BEFORE_SECS,
             complaint: None,
@@ -126,6 +129,12 @@ impl Pia {
             logged: if number.is_some() { PortState::Doubtful } else { PortState::Asking },
             actions: VecDeque::from([Action::ReadGrant]),
         }
+    }
+
+    /// The same server, and what an earlier supervisor bound there: held until the first bind of ours fails.
+    pub fn adopted(self) -> Pia {
+        let is_adopted = self.number.is_some();
+        Pia { is_adopted, logged: if is_adopted { PortState::Held } else { self.logged }, ..self }
     }
 
     pub fn handle(&mut self, now: Instant, input: Input) {
@@ -160,7 +169,7 @@ impl Pia {
     }
 
     pub fn view(&self, now: Instant) -> View {
-        let is_bound = self.bound_at.is_some_and(|at| now < at + BIND_LIFE);
+        let is_bound = self.is_adopted || self.bound_at.is_some_and(|at| now < at + BIND_LIFE);
         let is_refused = !matches!(self.trouble, None | Some(Refusal::Away(_) | Refusal::Token));
         let state = match self.number {
             None => PortState::Asking,
@@ -278,6 +287,7 @@ impl Pia {
             self.grant = self.offered.take();
             self.actions.push_back(Action::KeepGrant(self.grant.clone()));
         }
+        self.is_adopted = false;
         let Some(grant) = &self.grant else { return };
         let (port, left) = (grant.port, grant.expires_at.0.saturating_sub(wall.0));
         if is_other {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::provider::{Endpoint, Features, PortHold, ProviderKind};
+use crate::provider::{Connection, Endpoint, Features, PortHold, ProviderKind};
 use crate::tunnel::{Table, Tunnel};
 
 const BEGIN: Instant = Instant::from_boot(secs(100));

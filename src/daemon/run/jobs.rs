@@ -13,7 +13,7 @@ use crate::provider::proton::Proton;
 use crate::provider::{Endpoint, Provider, ProviderKind, Server};
 use crate::select::memory::Memory;
 use crate::select::probe::Plan;
-use crate::select::{self, Wanted};
+use crate::select::{self, By, Outlook, Sample};
 use crate::sys::files::Disk;
 use crate::sys::http::{Client, Http};
 use crate::sys::resolve::{self, Resolver};
@@ -25,22 +25,6 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Bound of resolving one endpoint name.
 const RESOLVE: Duration = secs(5);
-
-/// What the wish means to the selector.
-pub fn wanted(config: &Config, wish: &Wish) -> Wanted {
-    Wanted {
-        countries: wish.cc.clone(),
-        city: wish.city.clone(),
-        regions: if wish.cc.is_empty() { config.pia.region.clone() } else { Vec::new() },
-        server: wish.server.clone(),
-        secure_core: wish.secure_core,
-        p2p: wish.p2p,
-        threshold: Some(wish.threshold),
-        forwarding: config.port_forwarding.enable,
-        fastest: wish.fastest,
-        latency_cutoff: wish.latency_cutoff,
-    }
-}
 
 /// Runs `ask` with the provider of this kind over the real network and files.
 pub fn with_provider<T>(
@@ -121,19 +105,24 @@ impl How {
     }
 }
 
-/// Lists, filters, measures where there is something to choose, and ranks.
-pub fn choose(
-    round: u64,
-    how: How,
-    wish: Wish,
-    memory: Memory,
-    current: Option<Server>,
-) -> impl FnOnce() -> Event + Send {
-    move || Event::Chosen { round, result: ranked(&how, &wish, memory, current.as_ref()) }
+/// What is asked of the selector.
+#[derive(Debug)]
+pub struct Question {
+    pub wish: Wish,
+    pub memory: Memory,
+    /// The healthy server in use.
+    pub current: Option<Server>,
+    /// Whether to come back from it to a better one.
+    pub returns: bool,
 }
 
-fn ranked(how: &How, wish: &Wish, mut memory: Memory, current: Option<&Server>) -> Result<Choice> {
-    let clock = clock::System;
+/// Lists, filters, measures where there is something to choose, and ranks.
+pub fn choose(round: u64, how: How, question: Question) -> impl FnOnce() -> Event + Send {
+    move || Event::Chosen { round, result: ranked(&how, &question) }
+}
+
+fn ranked(how: &How, question: &Question) -> Result<Choice> {
+    let Question { wish, memory, current, returns } = question;
     let entry = wish.server.as_deref().and_then(entry_address);
     let servers = how.with_provider(wish.provider, |p| {
         if let Some(entry) = entry {
@@ -141,35 +130,71 @@ fn ranked(how: &How, wish: &Wish, mut memory: Memory, current: Option<&Server>) 
         }
         p.list_servers(false)
     })?;
-    let wanted = wanted(&how.config, wish);
+    let wanted = wish.wanted(how.config.port_forwarding.enable);
     let list = select::shortlist(&servers, &wanted)?;
-    let sample = match wish.fastest {
-        Fastest::Ping if wish.server.is_none() => list.sample(),
-        _ => Vec::new(),
+    let sample = match (wish.fastest, current) {
+        _ if wish.server.is_some() => Vec::new(),
+        (Fastest::Api, _) => Vec::new(),
+        (Fastest::Ping, Some(current)) if *returns => select::rivals(&list, current, &wanted),
+        (Fastest::Ping, _) => list.sample(),
     };
-    let mut measured = Vec::new();
-    if !sample.is_empty() {
-        log::info!("select: measuring {} servers", sample.len());
-        let plan = Plan { cutoff: wish.latency_cutoff, ..Plan::default() };
-        let resolver = Resolver::new(resolve::outside_servers(), Egress::outside());
-        match measure::measure_servers(&sample, &plan, &Egress::outside(), &resolver, &mut |_, _| true) {
-            Ok(found) => measured = sample.iter().copied().zip(found).collect(),
-            Err(e) => log::warn!("select: cannot measure: {e}"),
-        }
+    // Whether the better one is well is asked of all of them.
+    let measured = measure(&sample, wish.latency_cutoff.filter(|_| !returns));
+    let now = clock::System.now();
+    let rtts = measured.iter().filter_map(|(s, m)| Some((s.id.clone(), m.rtt?))).collect();
+    let outlook = |of: &Server| select::outlook(&list, &measured, of, &wanted, memory, now);
+    if let (Some(current), true) = (current, returns) {
+        return Ok(way_back(current, outlook(current), measured.len(), rtts));
     }
-    let now = clock.now();
-    for (server, found) in &measured {
-        if let Some(rtt) = found.rtt {
-            memory.note_rtt(&server.id, rtt, now);
-        }
-    }
-    let decision = select::decide(&list, &measured, current.map(|s| s.id.as_str()), &memory, now);
+    let decision = select::decide(&list, &measured, current.as_ref().map(|s| s.id.as_str()), memory, now);
     Ok(Choice {
+        second: outlook(decision.servers[0]) != Outlook::Best,
         ranked: decision.servers.iter().take(RANKED_MOST).map(|s| (*s).clone()).collect(),
-        by: if wish.server.is_some() { "name".to_owned() } else { decision.choice.by.name().to_owned() },
+        by: decision.choice.by.name().to_owned(),
         candidates: decision.choice.candidates,
         reason: decision.choice.reason,
+        measured: rtts,
     })
+}
+
+/// The server in use first, unless a better one is well.
+fn way_back(
+    current: &Server,
+    outlook: Outlook<'_>,
+    candidates: usize,
+    measured: Vec<(String, Duration)>,
+) -> Choice {
+    let (to, reason) = match outlook {
+        Outlook::Back(server) => {
+            (server, format!("{} is well again and better than {}", server.name, current.name))
+        }
+        Outlook::Later => (current, format!("{} goes on: what is better is not well yet", current.name)),
+        Outlook::Best => (current, format!("{} goes on: none is better", current.name)),
+    };
+    Choice {
+        second: outlook == Outlook::Later,
+        ranked: vec![to.clone()],
+        by: if measured.is_empty() { By::Api } else { By::Ping }.name().to_owned(),
+        candidates,
+        reason,
+        measured,
+    }
+}
+
+fn measure<'a>(sample: &[&'a Server], cutoff: Option<Duration>) -> Vec<Sample<'a>> {
+    if sample.is_empty() {
+        return Vec::new();
+    }
+    log::info!("select: measuring {} servers", sample.len());
+    let plan = Plan { cutoff, ..Plan::default() };
+    let resolver = Resolver::new(resolve::outside_servers(), Egress::outside());
+    match measure::measure_servers(sample, &plan, &Egress::outside(), &resolver, &mut |_, _| true) {
+        Ok(found) => sample.iter().copied().zip(found).collect(),
+        Err(e) => {
+            log::warn!("select: cannot measure: {e}");
+            Vec::new()
+        }
+    }
 }
 
 /// The address in `203.0.113.11` or `203.0.113.11:51820`.

@@ -6,7 +6,7 @@ use super::super::phase::Ready;
 use super::super::record::Record;
 use super::super::sync::{self, Sync};
 use super::super::wish::Wish;
-use super::{CONTROL, RECORD, Supervisor, kernel, port, watch};
+use super::{CONTROL, RECORD, Supervisor, kernel, memory, port, watch};
 use crate::change::{recover, state};
 use crate::config::{Config, load};
 use crate::error::{Doing, Exit, Result};
@@ -102,6 +102,8 @@ pub fn run(start: Start) -> Result<Exit> {
         Ok(highest) => supervisor.daemon.remember_clock(highest),
         Err(e) => log::error!("clock: {e}"),
     }
+    let seen = memory::load(supervisor.sys.files(), supervisor.now());
+    supervisor.daemon.recall(seen);
     supervisor.take_over();
     if let Some(wish) = start.wish {
         let now = supervisor.now();

@@ -13,14 +13,6 @@ fn inspected(way: Option<Way>) -> Event {
 }
 
 impl Story {
-    /// What is done from here on, because of `event` after `ms`.
-    fn after(&mut self, ms: u64, event: Event) -> Vec<String> {
-        self.now = self.now + millis(ms);
-        self.seen.clear();
-        self.handle(event);
-        self.seen.clone()
-    }
-
     fn does(&mut self, ms: u64, event: Event, word: &str) -> bool {
         self.after(ms, event).iter().any(|w| w == word)
     }

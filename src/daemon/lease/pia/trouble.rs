@@ -24,6 +24,7 @@ impl Pia {
     pub(super) fn fail(&mut self, now: Instant, task: Task, why: Refusal) {
         debug!("lease: {task:?}: {}", why.text());
         self.tries = self.tries.saturating_add(1);
+        self.is_adopted = false;
         match (task, why) {
             (Task::Ask, Refusal::Token) => {
                 let refused = self.token.take();
