@@ -22,23 +22,7 @@ struct Supervisor(Child);
 
 impl Supervisor {
     fn start() -> Supervisor {
-        run("ip link set lo up");
-        // So small that a test can fill it.
-        run("mount -t tmpfs -o size=256k tmpfs /run");
-        run("mount -t tmpfs tmpfs /var/lib");
-        fs::create_dir_all(format!("{DIR}/wireguard")).unwrap();
-        fs::write(
-            format!("{DIR}/config.ini"),
-            "[qbittorrent]\nenable = false\n[network]\nlan = 10.0.0.0/8\n",
-        )
-        .unwrap();
-        let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAEE=";
-        let conf = format!(
-            "[Interface]\nPrivateKey = {key}\nAddress = 10.2.0.2/32\nDNS = 10.2.0.1\n[Peer]\n# NL#1\n\
-             PublicKey = {key}\nAllowedIPs = 0.0.0.0/0\nEndpoint = 192.0.2.1:51820\n"
-        );
-        fs::write(format!("{DIR}/wireguard/nl.conf"), conf).unwrap();
-        run(&format!("chmod -R go= {DIR}"));
+        configure();
         let mut command = Command::new(PVPN);
         command.args(["--config-dir", DIR, "connect", "--foreground", "--ks", "true", "--yes"]);
         command.args(["--server", "NL#1"]).env_remove("NOTIFY_SOCKET");
@@ -60,6 +44,23 @@ impl Drop for Supervisor {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+fn configure() {
+    run("ip link set lo up");
+    // So small that a test can fill it.
+    run("mount -t tmpfs -o size=256k tmpfs /run");
+    run("mount -t tmpfs tmpfs /var/lib");
+    fs::create_dir_all(format!("{DIR}/wireguard")).unwrap();
+    fs::write(format!("{DIR}/config.ini"), "[qbittorrent]\nenable = false\n[network]\nlan = 10.0.0.0/8\n")
+        .unwrap();
+    let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAEE=";
+    let conf = format!(
+        "[Interface]\nPrivateKey = {key}\nAddress = 10.2.0.2/32\nDNS = 10.2.0.1\n[Peer]\n# NL#1\n\
+         PublicKey = {key}\nAllowedIPs = 0.0.0.0/0\nEndpoint = 192.0.2.1:51820\n"
+    );
+    fs::write(format!("{DIR}/wireguard/nl.conf"), conf).unwrap();
+    run(&format!("chmod -R go= {DIR}"));
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -185,5 +186,24 @@ fn clients_that_send_garbage_never_read_or_hang_leave_the_others_alone() {
         assert!(reply.starts_with("done 2 "), "{reply}");
         assert!(pvpn(&["status", "--json"]).1.starts_with('{'));
         drop(hanging);
+    });
+}
+
+/// A supervisor that could not begin takes a moment to end. Whoever comes in it waits, and does what was asked.
+#[test]
+fn a_command_right_behind_a_failed_one_does_what_it_would_alone() {
+    in_namespace("a_command_right_behind_a_failed_one_does_what_it_would_alone", || {
+        configure();
+        for _ in 0..8 {
+            assert_eq!(pvpn(&["connect", "--server", "nosuch", "--ks", "true", "--yes"]).0, Some(11));
+            assert_eq!(pvpn(&["connect", "--cc", "ZZ"]).0, Some(11));
+            assert_eq!(pvpn(&["killswitch", "on", "--yes"]).0, Some(0));
+            assert_eq!(pvpn(&["connect", "--cc", "ZZ"]).0, Some(11));
+            assert_eq!(
+                pvpn(&["disconnect", "--ks", "false"]),
+                (Some(0), "disconnected; kill switch off\n".into())
+            );
+            assert_eq!(pvpn(&["killswitch", "status"]), (Some(3), "off\n".into()));
+        }
     });
 }

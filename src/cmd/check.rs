@@ -5,10 +5,10 @@ mod attempt;
 mod drop;
 mod look;
 
-use super::{outside, place, print, status, supervisor};
+use super::{place, print, status, supervisor};
 use crate::cli::Global;
 use crate::config::Config;
-use crate::daemon::control::Loan;
+use crate::daemon::control::{Ask, Loan};
 use crate::error::{Doing, Error, Exit, Result};
 use crate::status::finding::{Finding, emit_json, lines};
 use crate::status::{Interface, Paint, Snapshot, State};
@@ -120,10 +120,9 @@ impl Scene {
                 "the kill switch is off: nothing is closed that could be shown",
             ));
         }
-        let connection =
-            supervisor()?.ok_or_else(|| Error::failed("no supervisor runs; run `pvpn connect`"))?;
+        let lent = supervisor::hold(&Ask::Lend(Loan::Drop))?
+            .ok_or_else(|| Error::failed("no supervisor runs; run `pvpn connect`"))?;
         wait("five seconds without the tunnel's traffic");
-        let lent = outside::borrow(connection, Loan::Drop)?;
         let seen = drop::watch(self);
         drop::end(lent);
         wait("");

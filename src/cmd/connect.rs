@@ -1,26 +1,24 @@
 //! `connect`: hands the wish to the running supervisor, or becomes one, and shows the phases until traffic flows.
 
-use super::{after, confirm, follow, need_root, place, supervisor};
+use super::{confirm, need_root, place, supervisor};
 use crate::address::IpNet;
-use crate::change::{Changes, recover, state};
+use crate::change::{Changes, state};
 use crate::cli::{Connect, Global};
 use crate::config::Config;
 use crate::daemon::control::Ask;
 use crate::daemon::run::{self, Start};
 use crate::daemon::wish::Wish;
-use crate::error::{Doing, Error, Exit, Result};
+use crate::error::{Doing, Exit, Result};
 use crate::sys::control::Connection;
 use crate::sys::files::{Disk, Lock};
 use crate::sys::signal::Signals;
-use crate::sys::{Clock, System, background, clock};
+use crate::sys::{System, background};
 use crate::time::{Duration, secs};
 use crate::{firewall, logging};
 use std::net::IpAddr;
 
 /// `connect` ends by then (contract: 60 s), with room for the supervisor's own answer.
 const LIMIT: Duration = secs(60);
-/// Another process holds the lock: a supervisor that begins or ends, or a command at work.
-const LOCK_WAIT: Duration = secs(8);
 
 pub fn run(global: &Global, flags: &Connect) -> Result<Exit> {
     need_root("connect")?;
@@ -35,53 +33,17 @@ pub fn run(global: &Global, flags: &Connect) -> Result<Exit> {
         ask_before_closing(&config, flags.yes)?;
     }
     super::killswitch::say_if_open_after_boot(global, wish.ks);
-    let signals = Signals::block().doing(|| "block signals")?;
-    match reach()? {
-        Reached::Supervisor(_) if flags.foreground => Err(Error::failed(
-            "a supervisor is running already; end it with `pvpn disconnect`, or stop the service",
-        )),
-        Reached::Supervisor(mut connection) => {
-            connection.send(&Ask::Connect(Box::new(wish)).emit()).doing(|| "ask the supervisor")?;
-            follow(global, connection, &signals, LIMIT)
-        }
-        Reached::Nobody(lock) if flags.foreground => {
-            logging::init_supervisor(&config.dir, global.verbose, logging::Mirror::of_stderr());
-            run::run(Start { config, wish: Some(wish), is_service: true, client: None, lock, signals })
-        }
-        Reached::Nobody(lock) => {
-            drop(signals);
-            let stream = start(global, config, wish, lock)?;
-            let signals = Signals::block().doing(|| "block signals")?;
-            follow(global, Connection::over(stream), &signals, LIMIT)
-        }
+    if flags.foreground {
+        let signals = Signals::block().doing(|| "block signals")?;
+        let lock = supervisor::take_its_place(global.quiet)?;
+        logging::init_supervisor(&config.dir, global.verbose, logging::Mirror::of_stderr());
+        return run::run(Start { config, wish: Some(wish), is_service: true, client: None, lock, signals });
     }
-}
-
-/// Who is there to do it.
-enum Reached {
-    Supervisor(Connection),
-    /// The lock is ours.
-    Nobody(Lock),
-}
-
-fn reach() -> Result<Reached> {
-    let until = after(LOCK_WAIT);
-    let sys = System::new();
-    loop {
-        if let Some(connection) = supervisor()? {
-            return Ok(Reached::Supervisor(connection));
-        }
-        if let Some(lock) = recover::prepare(&sys)? {
-            return Ok(Reached::Nobody(lock));
-        }
-        if clock::System.now() >= until {
-            return Err(Error::failed(
-                "another pvpn holds the lock /run/pvpn/lock but does not answer; see `pvpn status`, or end that process",
-            ));
-        }
-        // The holder is a process that begins or ends: nothing tells when, so look again.
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    supervisor::ask(global, &Ask::Connect(Box::new(wish.clone())), LIMIT, |lock| {
+        let stream = start(global, config, wish, lock)?;
+        let signals = Signals::block().doing(|| "block signals")?;
+        supervisor::follow_own(global, Connection::over(stream), &signals, LIMIT)
+    })
 }
 
 /// The supervisor as a background process; the stream leads to it.

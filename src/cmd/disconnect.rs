@@ -1,9 +1,9 @@
 //! `disconnect`: the running supervisor undoes everything and ends; without one, the journals are undone here.
 
-use super::{Place, ask, note, offline, place, supervisor, unbind};
+use super::{Place, note, offline, place, supervisor, unbind};
 use crate::cli::Global;
 use crate::daemon::control::Ask;
-use crate::error::{Error, Exit, Result};
+use crate::error::{Exit, Result};
 use crate::time::{Duration, secs};
 
 /// The contract's bound.
@@ -19,21 +19,17 @@ pub fn run(global: &Global, ks: Option<bool>) -> Result<Exit> {
 }
 
 fn disconnect(global: &Global, ks: Option<bool>) -> Result<Exit> {
-    if let Some(connection) = supervisor()? {
-        return ask(global, connection, &Ask::Disconnect { ks }, LIMIT);
-    }
-    let Some(mut machine) = offline::Machine::take()? else {
-        return Err(Error::failed("another pvpn is at work and does not answer; try again in a moment"));
-    };
-    let Place { dir, .. } = place(global);
-    let on = machine.disconnect(ks, &dir)?;
-    if !global.quiet {
-        super::print(&format!("disconnected; {}\n", killswitch_words(on)))?;
-    }
-    if on && ks.is_none() {
-        note(global, "open it with `pvpn killswitch off`");
-    }
-    Ok(Exit::Done)
+    supervisor::ask(global, &Ask::Disconnect { ks }, LIMIT, |lock| {
+        let Place { dir, .. } = place(global);
+        let on = offline::Machine::locked(lock)?.disconnect(ks, &dir)?;
+        if !global.quiet {
+            super::print(&format!("disconnected; {}\n", killswitch_words(on)))?;
+        }
+        if on && ks.is_none() {
+            note(global, "open it with `pvpn killswitch off`");
+        }
+        Ok(Exit::Done)
+    })
 }
 
 /// The last line of `disconnect`.

@@ -1,9 +1,9 @@
 //! `killswitch on|off|status`, with or without a supervisor, and `killswitch restore` for the boot service.
 
-use super::{ask, note, offline, place, print, supervisor};
+use super::{note, offline, place, print, supervisor};
 use crate::cli::{Global, Killswitch};
 use crate::daemon::control::Ask;
-use crate::error::{Error, Exit, Result};
+use crate::error::{Exit, Result};
 use crate::time::{Duration, secs};
 use std::path::{Path, PathBuf};
 
@@ -25,27 +25,22 @@ pub fn run(global: &Global, what: Killswitch, yes: bool) -> Result<Exit> {
             Err(e) => log::warn!("config: {e}; lan means all private ranges"),
         }
     }
-    if let Some(connection) = supervisor()? {
-        let exit = ask(global, connection, &Ask::Killswitch { on }, LIMIT)?;
-        say_if_open_after_boot(global, on);
-        return Ok(exit);
-    }
-    let Some(mut machine) = offline::Machine::take()? else {
-        return Err(Error::failed("another pvpn is at work and does not answer; try again in a moment"));
-    };
-    machine.switch(on, &dir)?;
-    if !global.quiet {
-        print(if on { "kill switch on\n" } else { "kill switch off\n" })?;
-    }
+    let exit = supervisor::ask(global, &Ask::Killswitch { on }, LIMIT, |lock| {
+        offline::Machine::locked(lock)?.switch(on, &dir)?;
+        if !global.quiet {
+            print(if on { "kill switch on\n" } else { "kill switch off\n" })?;
+        }
+        Ok(Exit::Done)
+    })?;
     say_if_open_after_boot(global, on);
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 /// At boot, before any interface is up, and after other firewalls were loaded again. A supervisor that is there keeps
 /// its own rules.
 fn restore(global: &Global) -> Result<Exit> {
     super::need_root("killswitch restore")?;
-    if let Ok(Some(_)) = supervisor() {
+    if let Ok(Some(_)) = supervisor::listening() {
         return Ok(Exit::Done);
     }
     let on = offline::restore(&place(global).dir)?;

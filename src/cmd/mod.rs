@@ -12,24 +12,21 @@ pub mod logout;
 pub mod offline;
 mod outside;
 pub mod status;
+mod supervisor;
 mod unbind;
 mod webui;
 
 use crate::cli::{Command, Global, Invocation, help};
 use crate::config::load::{self, Found};
 use crate::config::{Config, secret};
-use crate::daemon::control::{Ask, Tell};
-use crate::daemon::run::{CONTROL, load_config};
+use crate::daemon::run::load_config;
 use crate::error::{Doing, Error, Exit, Result};
 use crate::provider::file::{DIR_NAME, is_conf};
-use crate::sys::control::Connection;
 use crate::sys::files::{Disk, Files};
-use crate::sys::poll::{Interest, Poll};
-use crate::sys::signal::{Signal, Signals};
 use crate::sys::{Clock, clock, user};
 use crate::time::{Duration, Instant};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where the configuration is.
 pub struct Place {
@@ -105,84 +102,6 @@ pub fn need_root(verb: &str) -> Result<()> {
         true => Ok(()),
         false => Err(Error::new(Exit::NotPermitted, format!("{verb} needs root: run it with sudo"))),
     }
-}
-
-/// The running supervisor, if there is one.
-pub fn supervisor() -> Result<Option<Connection>> {
-    Connection::open(Path::new(CONTROL)).doing(|| format!("connect to {CONTROL}"))
-}
-
-/// Sends one request and shows what comes until the end of it. Ctrl-C asks for it to be undone, once.
-fn follow(global: &Global, mut connection: Connection, signals: &Signals, limit: Duration) -> Result<Exit> {
-    let mut poll = Poll::new().doing(|| "make a timer")?;
-    let mut until = clock::System.now() + limit;
-    let mut interrupted = false;
-    loop {
-        if clock::System.now() >= until {
-            return Err(Error::failed(format!(
-                "the supervisor has not answered within {} s; see its log, pvpn.log",
-                limit.as_secs()
-            )));
-        }
-        use std::os::fd::AsFd;
-        let fds = [(true, signals.as_fd(), Interest::Read), (false, connection.as_fd(), Interest::Read)];
-        let ready = poll.wait(&fds, Some(until)).doing(|| "wait for the supervisor")?;
-        for (is_signal, _) in ready {
-            if is_signal {
-                if is_interrupt(signals) && !interrupted {
-                    interrupted = true;
-                    note(global, "interrupted: undoing what was begun");
-                    connection.send(&Ask::Cancel.emit()).doing(|| "ask the supervisor to stop")?;
-                    until = clock::System.now() + UNDO;
-                }
-            } else if let Some(end) = hear(global, &mut connection)? {
-                return end;
-            }
-        }
-    }
-}
-
-/// Undoing a connect is bounded by what `disconnect` may take (contract).
-const UNDO: Duration = Duration::from_secs(10);
-
-fn is_interrupt(signals: &Signals) -> bool {
-    let mut seen = false;
-    while let Ok(Some(signal)) = signals.read() {
-        seen |= matches!(signal, Signal::Interrupt | Signal::Terminate | Signal::Reload);
-    }
-    seen
-}
-
-/// Shows the lines that are there; the end of the request if it is among them.
-fn hear(global: &Global, connection: &mut Connection) -> Result<Option<Result<Exit>>> {
-    let lines = match connection.read_lines(Duration::from_millis(1)) {
-        Ok(lines) => lines,
-        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => return Ok(None),
-        Err(_) => {
-            return Err(Error::failed("the supervisor ended without a word; its log, pvpn.log, may say why"));
-        }
-    };
-    for line in lines {
-        match Tell::parse(&line) {
-            Some(Tell::Say(text)) => note(global, &text),
-            Some(Tell::Done(Exit::Done, text)) => {
-                if !global.quiet {
-                    print(&format!("{text}\n"))?;
-                }
-                return Ok(Some(Ok(Exit::Done)));
-            }
-            Some(Tell::Done(exit, text)) => return Ok(Some(Err(Error::new(exit, text)))),
-            Some(Tell::Status(_)) | None => {}
-        }
-    }
-    Ok(None)
-}
-
-/// Asks the running supervisor and shows its answer.
-fn ask(global: &Global, mut connection: Connection, ask: &Ask, limit: Duration) -> Result<Exit> {
-    let signals = Signals::block().doing(|| "block signals")?;
-    connection.send(&ask.emit()).doing(|| "ask the supervisor")?;
-    follow(global, connection, &signals, limit)
 }
 
 /// The moment this long from the present.

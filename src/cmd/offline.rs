@@ -48,10 +48,14 @@ fn fail_closed(sys: &dyn crate::sys::Machine, e: Error) -> Error {
 impl Machine {
     /// Takes the lock and puts files back that were changed before the last boot; `None` while somebody else has it.
     pub fn take() -> Result<Option<Machine>> {
+        recover::prepare(&System::new())?.map(Machine::locked).transpose()
+    }
+
+    /// The same for whoever has the lock.
+    pub fn locked(lock: Lock) -> Result<Machine> {
         let sys = System::new();
-        let Some(lock) = recover::prepare(&sys)? else { return Ok(None) };
         let changes = recover::files(&sys)?;
-        Ok(Some(Machine { sys, changes, _lock: lock }))
+        Ok(Machine { sys, changes, _lock: lock })
     }
 
     /// Undoes everything; whether the kill switch is on afterwards.

@@ -3,16 +3,12 @@
 
 use super::{offline, supervisor};
 use crate::change::state;
-use crate::daemon::control::{Ask, Loan, Tell};
-use crate::error::{Doing, Error, Result};
+use crate::daemon::control::{Ask, Loan};
+use crate::error::Result;
 use crate::sys::control::Connection;
 use crate::sys::files::Disk;
 use crate::sys::user;
-use crate::time::{Duration, secs};
 use std::path::{Path, PathBuf};
-
-/// The supervisor loads rules at once; chosen, as `status` waits for it.
-const ANSWER: Duration = secs(2);
 
 /// Held while requests are made.
 pub struct Outside(Way);
@@ -29,15 +25,13 @@ impl Outside {
         if !user::is_root() {
             return Ok(Outside(Way::Free));
         }
-        if let Some(connection) = supervisor()? {
-            return Ok(Outside(Way::Lent(borrow(connection, Loan::Outside)?)));
+        if let Some(connection) = supervisor::hold(&Ask::Lend(Loan::Outside))? {
+            return Ok(Outside(Way::Lent(connection)));
         }
         if state::load_killswitch(&Disk)?.is_none() {
             return Ok(Outside(Way::Free));
         }
-        let Some(mut machine) = offline::Machine::take()? else {
-            return Err(Error::failed("another pvpn is at work and does not answer; try again in a moment"));
-        };
+        let mut machine = offline::Machine::locked(supervisor::take_its_place(true)?)?;
         machine.let_ourselves_out(true, config_dir)?;
         Ok(Outside(Way::Opened(Box::new(machine), config_dir.to_owned())))
     }
@@ -50,16 +44,5 @@ impl Drop for Outside {
         {
             log::error!("firewall: pvpn's own sockets may still leave: {e}");
         }
-    }
-}
-
-/// Asks the supervisor for a loan; it lasts as long as the connection.
-pub fn borrow(mut connection: Connection, what: Loan) -> Result<Connection> {
-    connection.send(&Ask::Lend(what).emit()).doing(|| "ask the supervisor")?;
-    let lines = connection.read_lines(ANSWER).doing(|| "wait for the supervisor")?;
-    match lines.iter().find_map(|line| Tell::parse(line)) {
-        Some(Tell::Say(_)) => Ok(connection),
-        Some(Tell::Done(exit, text)) => Err(Error::new(exit, text)),
-        _ => Err(Error::failed("the supervisor gave no answer; see its log, pvpn.log")),
     }
 }

@@ -78,7 +78,9 @@ fn next_step(text: &str, dir: &Path, home: &Path) -> String {
         Ok(ProviderKind::File) if !look(&config).conf_files => {
             format!("next: put .conf files into {}, then `pvpn connect`", folder.display())
         }
-        Ok(_) if matches!(supervisor(), Ok(Some(_))) => "next: `pvpn connect` takes it up".to_owned(),
+        Ok(_) if matches!(supervisor::listening(), Ok(Some(_))) => {
+            "next: `pvpn connect` takes it up".to_owned()
+        }
         Ok(_) => "next: `pvpn list` shows the servers, `pvpn connect` takes the fastest".to_owned(),
         Err(_) => {
             format!("next: `pvpn init`, or put .conf files into {}, then `pvpn connect`", folder.display())

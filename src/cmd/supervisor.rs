@@ -1,0 +1,249 @@
+//! The running supervisor as commands meet it: found by its socket, asked one thing, heard to the end of it.
+//!
+//! One that is just ending, or just beginning, has the lock but gives no answer. Such a moment is waited for, and the
+//! request made again: a command that follows another at once never fails because of that other one.
+
+use super::{after, note, print};
+use crate::change::recover;
+use crate::cli::Global;
+use crate::daemon::control::{Ask, Tell};
+use crate::daemon::run::CONTROL;
+use crate::error::{Doing, Error, Exit, Result};
+use crate::sys::control::Connection;
+use crate::sys::files::Lock;
+use crate::sys::poll::{Interest, Poll};
+use crate::sys::signal::{Signal, Signals};
+use crate::sys::{Clock, System, clock};
+use crate::time::{Duration, Instant, millis, secs};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+/// Another process holds the lock without listening: one that begins or ends, or a command at work. Chosen: less than
+/// `disconnect` may take.
+const LOCK_WAIT: Duration = secs(8);
+/// Nothing tells when the holder is done, so it is looked again.
+const LOOK_AGAIN: Duration = millis(30);
+/// Chosen: a wait that a person notices.
+const MOMENT: Duration = millis(500);
+/// Undoing a connect is bounded by what `disconnect` may take (contract).
+const UNDO: Duration = secs(10);
+/// What is asked for and granted at once is answered by then.
+const ANSWER: Duration = secs(2);
+
+/// Who is there to do it.
+enum Reached {
+    Supervisor(Connection),
+    /// The lock is ours.
+    Nobody(Lock),
+}
+
+/// The supervisor that listens, if there is one.
+pub fn listening() -> Result<Option<Connection>> {
+    Connection::open(Path::new(CONTROL)).doing(|| format!("connect to {CONTROL}"))
+}
+
+fn reach(wait: &mut Wait) -> Result<Reached> {
+    let sys = System::new();
+    loop {
+        if let Some(connection) = listening()? {
+            return Ok(Reached::Supervisor(connection));
+        }
+        if let Some(lock) = recover::prepare(&sys)? {
+            return Ok(Reached::Nobody(lock));
+        }
+        wait.look_again()?;
+    }
+}
+
+/// The wait for another pvpn: bounded, and said when it is more than a moment.
+struct Wait {
+    say_at: Option<Instant>,
+    until: Instant,
+}
+
+impl Wait {
+    fn begin(quiet: bool) -> Wait {
+        let say_at = (!quiet).then(|| after(MOMENT));
+        Wait { say_at, until: after(LOCK_WAIT) }
+    }
+
+    /// Pauses; an error when there was enough of that.
+    fn look_again(&mut self) -> Result<()> {
+        let now = clock::System.now();
+        if now >= self.until {
+            return Err(Error::failed(
+                "another pvpn holds the lock /run/pvpn/lock but does not answer; see `pvpn status`, or end that process",
+            ));
+        }
+        if self.say_at.is_some_and(|at| now >= at) {
+            self.say_at = None;
+            // A closed terminal changes nothing.
+            let _ = writeln!(io::stderr(), "waiting for another pvpn to end");
+        }
+        std::thread::sleep(LOOK_AGAIN);
+        Ok(())
+    }
+}
+
+/// Asks the running supervisor and shows its answer until the end of it; where there is none, `alone` does it.
+pub fn ask(
+    global: &Global,
+    ask: &Ask,
+    limit: Duration,
+    alone: impl FnOnce(Lock) -> Result<Exit>,
+) -> Result<Exit> {
+    let signals = Signals::block().doing(|| "block signals")?;
+    let mut wait = Wait::begin(global.quiet);
+    loop {
+        match reach(&mut wait)? {
+            Reached::Nobody(lock) => {
+                drop(signals);
+                return alone(lock);
+            }
+            Reached::Supervisor(mut connection) => {
+                // Whoever can't be written to is going as well.
+                if connection.send(&ask.emit()).is_ok()
+                    && let Some(exit) = follow(global, connection, &signals, limit)?
+                {
+                    return Ok(exit);
+                }
+            }
+        }
+        wait.look_again()?;
+    }
+}
+
+/// The lock, for a process that becomes the supervisor; one that is there already is an error.
+pub fn take_its_place(quiet: bool) -> Result<Lock> {
+    let mut wait = Wait::begin(quiet);
+    loop {
+        match reach(&mut wait)? {
+            Reached::Nobody(lock) => return Ok(lock),
+            Reached::Supervisor(mut connection) => {
+                let asked = connection.send(&Ask::Status.emit());
+                if asked.and_then(|()| connection.read_lines(ANSWER)).is_ok() {
+                    return Err(Error::failed(
+                        "a supervisor is running already; end it with `pvpn disconnect`, or stop the service",
+                    ));
+                }
+            }
+        }
+        wait.look_again()?;
+    }
+}
+
+/// Asks the supervisor, and keeps the connection for as long as what it grants is to last; `None` where none runs.
+pub fn hold(what: &Ask) -> Result<Option<Connection>> {
+    let mut wait = Wait::begin(true);
+    loop {
+        let Some(mut connection) = listening()? else { return Ok(None) };
+        let asked = connection.send(&what.emit());
+        match asked.and_then(|()| connection.read_lines(ANSWER)) {
+            Ok(lines) => match lines.iter().find_map(|line| Tell::parse(line)) {
+                Some(Tell::Say(_)) => return Ok(Some(connection)),
+                Some(Tell::Done(exit, text)) => return Err(Error::new(exit, text)),
+                Some(Tell::Status(_)) | None => {
+                    return Err(Error::failed("the supervisor gave no answer; see its log, pvpn.log"));
+                }
+            },
+            Err(_) => wait.look_again()?,
+        }
+    }
+}
+
+/// Shows what a supervisor says that was started for this.
+pub fn follow_own(
+    global: &Global,
+    connection: Connection,
+    signals: &Signals,
+    limit: Duration,
+) -> Result<Exit> {
+    follow(global, connection, signals, limit)?.ok_or_else(without_a_word)
+}
+
+fn without_a_word() -> Error {
+    Error::failed("the supervisor ended without a word; its log, pvpn.log, may say why")
+}
+
+/// Shows what comes until the end of the request. Ctrl-C asks for it to be undone, once. `None`: the supervisor went
+/// before it said anything.
+fn follow(
+    global: &Global,
+    mut connection: Connection,
+    signals: &Signals,
+    limit: Duration,
+) -> Result<Option<Exit>> {
+    let mut poll = Poll::new().doing(|| "make a timer")?;
+    let mut until = after(limit);
+    let (mut interrupted, mut heard) = (false, false);
+    loop {
+        if clock::System.now() >= until {
+            return Err(Error::failed(format!(
+                "the supervisor has not answered within {} s; see its log, pvpn.log",
+                limit.as_secs()
+            )));
+        }
+        let fds = [(true, signals.as_fd(), Interest::Read), (false, connection.as_fd(), Interest::Read)];
+        let ready = poll.wait(&fds, Some(until)).doing(|| "wait for the supervisor")?;
+        for (is_signal, _) in ready {
+            if is_signal {
+                if is_interrupt(signals) && !interrupted {
+                    interrupted = true;
+                    note(global, "interrupted: undoing what was begun");
+                    connection.send(&Ask::Cancel.emit()).doing(|| "ask the supervisor to stop")?;
+                    until = after(UNDO);
+                }
+                continue;
+            }
+            match hear(global, &mut connection)? {
+                Told::Nothing => {}
+                Told::Something => heard = true,
+                Told::End(end) => return end.map(Some),
+                Told::Gone if heard || interrupted => return Err(without_a_word()),
+                Told::Gone => return Ok(None),
+            }
+        }
+    }
+}
+
+fn is_interrupt(signals: &Signals) -> bool {
+    let mut seen = false;
+    while let Ok(Some(signal)) = signals.read() {
+        seen |= matches!(signal, Signal::Interrupt | Signal::Terminate | Signal::Reload);
+    }
+    seen
+}
+
+/// What a look at the connection brought.
+enum Told {
+    Nothing,
+    Something,
+    End(Result<Exit>),
+    Gone,
+}
+
+/// Shows the lines that are there.
+fn hear(global: &Global, connection: &mut Connection) -> Result<Told> {
+    let lines = match connection.read_lines(millis(1)) {
+        Ok(lines) => lines,
+        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            return Ok(Told::Nothing);
+        }
+        Err(_) => return Ok(Told::Gone),
+    };
+    for line in lines {
+        match Tell::parse(&line) {
+            Some(Tell::Say(text)) => note(global, &text),
+            Some(Tell::Done(Exit::Done, text)) => {
+                if !global.quiet {
+                    print(&format!("{text}\n"))?;
+                }
+                return Ok(Told::End(Ok(Exit::Done)));
+            }
+            Some(Tell::Done(exit, text)) => return Ok(Told::End(Err(Error::new(exit, text)))),
+            Some(Tell::Status(_)) | None => {}
+        }
+    }
+    Ok(Told::Something)
+}
