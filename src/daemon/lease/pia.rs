@@ -58,11 +58,12 @@ enum State {
     LoggingIn {
         until: Instant,
     },
-    /// A gateway's answer is awaited.
+    /// A gateway's answer is awaited. `overtaken`: it went by the tunnel of before, and only its end is.
     Waiting {
         task: Task,
         id: u64,
         until: Instant,
+        overtaken: bool,
     },
     Resting {
         task: Task,
@@ -203,6 +204,7 @@ impl Pia {
     fn handle_wake(&mut self, now: Instant) {
         match self.state {
             State::Resting { task, until } if until <= now => self.start(now, task),
+            State::Waiting { until, overtaken: true, .. } if until <= now => self.begin(now),
             State::Waiting { task, until, .. } if until <= now => {
                 self.fail(now, task, Refusal::Away("no answer from the worker".to_owned()));
             }
@@ -213,12 +215,14 @@ impl Pia {
         }
     }
 
-    /// The gateway has forgotten us: bind at once. A request under way went by the tunnel of before.
+    /// The gateway may have forgotten us: bind at once. One request runs at a time, so whatever is under way ends first.
     fn handle_reconnected(&mut self, now: Instant) {
         (self.tries, self.refusals) = (0, 0);
-        if !matches!(self.state, State::Reading | State::LoggingIn { .. }) {
-            debug!("lease: the tunnel is back");
-            self.begin(now);
+        debug!("lease: the tunnel is back");
+        match &mut self.state {
+            State::Reading | State::LoggingIn { .. } => {}
+            State::Waiting { overtaken, .. } => *overtaken = true,
+            State::Resting { .. } => self.begin(now),
         }
     }
 
@@ -238,7 +242,7 @@ impl Pia {
     fn send(&mut self, now: Instant, task: Task, request: Request) {
         // Answers to an earlier holder or request must not pass for this one's.
         let id = u64::try_from(now.since_boot().as_nanos()).unwrap_or(u64::MAX);
-        self.state = State::Waiting { task, id, until: now + ANSWER_TIMEOUT };
+        self.state = State::Waiting { task, id, until: now + ANSWER_TIMEOUT, overtaken: false };
         self.actions.push_back(Action::Send { id, request });
     }
 
@@ -261,9 +265,15 @@ impl Pia {
     }
 
     fn handle_reply(&mut self, now: Instant, id: u64, wall: UnixTime, reply: Result<Reply, HttpError>) {
-        let State::Waiting { task, id: expected, .. } = self.state else { return };
+        let State::Waiting { task, id: expected, overtaken, .. } = self.state else { return };
         if id != expected {
             return debug!("lease: ignoring an answer that comes too late");
+        }
+        if overtaken {
+            // A signature is good wherever it came from.
+            let signed = if task == Task::Ask { parse_signature(&reply).ok() } else { None };
+            self.offered = signed.or(self.offered.take());
+            return self.begin(now);
         }
         match task {
             Task::Ask => match parse_signature(&reply) {

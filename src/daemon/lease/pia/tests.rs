@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 mod months;
+mod reconnect;
 
 /// 2026-09-01T00:00:00Z at boot, unless a test says otherwise.
 const BOOTED: u64 = 1_788_220_800;
@@ -195,32 +196,6 @@ fn a_port_stays_published_while_the_gateway_is_silent() {
     s.hear(bound());
     assert_eq!(s.port(), (Held, Some(40_123)));
     assert_eq!(s.holder.view(s.now).since, since);
-}
-
-#[test]
-fn a_reconnect_binds_at_once_and_a_late_answer_of_before_counts_for_nothing() {
-    let mut s = held(40_123, 30);
-    s.wake();
-    let old = s.id;
-    s.now = s.now + secs(1);
-    s.holder.handle(s.now, Input::Reconnected);
-    assert_eq!(s.wants(), ["bind sig40123"]);
-    let late = Input::Reply { id: old, wall: wall(s.now), reply: refused(400, "no such port") };
-    s.holder.handle(s.now, late);
-    assert!(s.wants().is_empty());
-    assert_eq!(s.port(), (Held, Some(40_123)));
-}
-
-#[test]
-fn another_server_keeps_the_number_and_its_age() {
-    let since = at(7);
-    let mut s = Story { holder: Pia::new(gateway(), Some((40_123, since))), now: at(100), id: 0 };
-    assert_eq!(s.port(), (Doubtful, Some(40_123)));
-    s.wants();
-    s.holder.handle(s.now, Input::Grant(Some(grant(40_123, 30))));
-    s.wants();
-    s.hear(bound());
-    assert_eq!((s.port(), s.holder.view(s.now).since), ((Held, Some(40_123)), Some(since)));
 }
 
 #[test]

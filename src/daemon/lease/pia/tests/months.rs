@@ -19,6 +19,12 @@ struct World {
     random: u64,
     /// Of a hundred requests so many get no answer.
     loss: u64,
+    /// Until then another has our first number on this server.
+    busy_until: Instant,
+    /// The server has forgotten us: only another connection helps.
+    is_stranger: bool,
+    /// The machine's clock stands at the beginning of 1970: no certificate is good then.
+    is_clockless: bool,
     unbound: Duration,
 }
 
@@ -36,6 +42,9 @@ impl World {
             numbers: Vec::new(),
             random: 0x9e37_79b9_7f4a_7c15,
             loss: 0,
+            busy_until: at(0),
+            is_stranger: false,
+            is_clockless: false,
             unbound: Duration::ZERO,
         }
     }
@@ -66,7 +75,9 @@ impl World {
                 Action::Send { id, request } => {
                     let lost = self.chance(self.loss);
                     let reply = if lost { silence() } else { self.answer(&call(&request)) };
-                    Input::Reply { id, wall: wall(now), reply }
+                    let wall =
+                        if self.is_clockless { UnixTime(now.since_boot().as_secs()) } else { wall(now) };
+                    Input::Reply { id, wall, reply }
                 }
                 other => panic!("{other:?}"),
             };
@@ -81,6 +92,12 @@ impl World {
 
     fn answer(&mut self, call: &str) -> Result<Reply, HttpError> {
         let now = self.story.now;
+        if self.is_clockless {
+            return Err(HttpError::Tls("zurich406: invalid peer certificate: not valid yet".into()));
+        }
+        if self.is_stranger {
+            return refused(401, "Unauthorized client");
+        }
         if let Some(token) = call.strip_prefix("sign for ") {
             if token != self.token.to_string() {
                 return refused(401, "Login failed!");
@@ -96,6 +113,10 @@ impl World {
         let known = self.signed.iter().find(|(p, _)| *p == port);
         if known.is_none_or(|(_, end)| now.since_boot().as_secs() >= *end) {
             return refused(400, "expired");
+        }
+        if now < self.busy_until && port == self.signed[0].0 {
+            let body = "{\"status\":\"\",\"message\":\"Port is busy. Please use another server\"}";
+            return reply(409, body);
         }
         self.bound_until = now + secs(20 * 60);
         bound()
@@ -119,7 +140,7 @@ impl World {
         let view = self.story.holder.view(self.story.now);
         let carried = view.number.zip(view.since).filter(|_| carried);
         self.story.holder = Pia::new(gateway(), carried);
-        self.bound_until = self.story.now;
+        (self.bound_until, self.is_stranger) = (self.story.now, false);
     }
 }
 
@@ -161,4 +182,60 @@ fn a_year_changes_the_port_once_in_its_last_week_each_time() {
     world.live(at(365 * DAY));
     assert_eq!(world.numbers.len(), 1 + 365 / 55);
     assert_eq!((world.logins, world.unbound), (1, Duration::ZERO));
+}
+
+#[test]
+fn a_port_busy_for_seconds_is_waited_for_and_one_busy_for_an_hour_is_given_up_once() {
+    for (busy, numbers) in [(secs(9), &[40_001][..]), (secs(3600), &[40_001, 40_002])] {
+        let mut world = World::new();
+        world.live(at(DAY));
+        world.busy_until = at(DAY) + busy;
+        world.connect(true);
+        world.live(at(50 * DAY));
+        assert_eq!(world.numbers, numbers, "busy for {busy:?}");
+        assert!(world.unbound <= secs(20), "{:?}", world.unbound);
+        assert_eq!(world.logins, 1);
+    }
+}
+
+#[test]
+fn a_server_that_forgets_us_each_day_costs_a_minute_each_and_nothing_else() {
+    let mut world = World::new();
+    for day in 1..=50 {
+        world.live(at(day * DAY - 60));
+        (world.is_stranger, world.bound_until) = (true, world.story.now);
+        // The monitor needs a minute to see that nothing comes back; another addKey, and it is a client again.
+        world.live(at(day * DAY));
+        world.connect(true);
+    }
+    assert_eq!(world.numbers, [40_001]);
+    assert_eq!((world.logins, world.signatures), (1, 1));
+    assert!(world.unbound <= secs(50 * 60), "{:?}", world.unbound);
+}
+
+#[test]
+fn boots_without_a_clock_cost_the_time_until_it_is_set_and_no_port() {
+    let mut world = World::new();
+    world.live(at(DAY));
+    for day in 2..50 {
+        world.is_clockless = true;
+        world.connect(false);
+        world.live(at(day * DAY));
+        world.is_clockless = false;
+        world.live(at(day * DAY + 3600));
+    }
+    assert_eq!(world.numbers, [40_001]);
+    assert_eq!((world.logins, world.signatures), (1, 1));
+}
+
+#[test]
+fn a_token_refused_each_week_costs_a_login_only_when_a_signature_is_due() {
+    let mut world = World::new();
+    for week in 1..=26 {
+        world.live(at(week * 7 * DAY));
+        world.token += 1;
+    }
+    assert_eq!(world.numbers.len(), 1 + 26 * 7 / 55);
+    assert_eq!((world.logins, world.signatures), (4, 4));
+    assert_eq!(world.unbound, Duration::ZERO);
 }
