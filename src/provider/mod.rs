@@ -87,6 +87,8 @@ pub struct Features {
     pub forwards: Option<bool>,
     /// A virtual location: the hardware stands elsewhere (PIA `geo`).
     pub virtual_location: bool,
+    /// Taken by itself only when no other is left (PIA `auto_region` false).
+    pub on_request: bool,
 }
 
 impl Features {

@@ -167,7 +167,8 @@ fn region_index(s: &Server, wanted: &Wanted) -> Option<usize> {
 }
 
 /// Which of two is preferred whatever their speed; smaller is better. Servers with a second hop or Tor behind them
-/// come last unless asked for: the round trip to their entry says nothing about them.
+/// come last unless asked for: the round trip to their entry says nothing about them. So do those that their provider
+/// does not pick by itself.
 pub(super) fn preference(s: &Server, wanted: &Wanted) -> (u8, u8, usize, usize) {
     let forwards = match s.features.forwards {
         _ if !wanted.forwarding => 0,
@@ -175,9 +176,14 @@ pub(super) fn preference(s: &Server, wanted: &Wanted) -> (u8, u8, usize, usize) 
         None => 1,
         Some(false) => 2,
     };
-    let detour = u8::from(s.features.tor || s.features.secure_core && !wanted.secure_core);
+    let region = region_index(s, wanted);
+    let detour = u8::from(
+        s.features.tor
+            || s.features.secure_core && !wanted.secure_core
+            || s.features.on_request && region.is_none(),
+    );
     let country = s.country.and_then(|c| wanted.countries.iter().position(|&w| w == c)).unwrap_or(usize::MAX);
-    (forwards, detour, country, region_index(s, wanted).unwrap_or(usize::MAX))
+    (forwards, detour, country, region.unwrap_or(usize::MAX))
 }
 
 /// The provider's own order: score, then load, then name; what has no data comes after what has.

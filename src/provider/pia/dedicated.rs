@@ -42,6 +42,7 @@ impl Pia<'_> {
             forwards: !dedicated.region.starts_with("us_"),
             is_virtual: home.is_some_and(|r| r.is_virtual),
             is_offline: false,
+            is_on_request: false,
             wireguard: vec![dedicated.host],
             meta: home.map_or_else(Vec::new, |r| r.meta.clone()),
             port: home.map_or(regions::WIREGUARD_PORT, |r| r.port),

@@ -27,6 +27,8 @@ pub struct Region {
     /// Its hardware stands elsewhere.
     pub is_virtual: bool,
     pub is_offline: bool,
+    /// PIA's own applications do not pick it by themselves.
+    pub is_on_request: bool,
     pub wireguard: Vec<Host>,
     pub meta: Vec<Host>,
     /// Of the WireGuard servers.
@@ -64,6 +66,7 @@ fn server(region: &Region, host: &Host) -> Server {
             streaming: region.id.ends_with(STREAMING_END),
             forwards: Some(region.forwards),
             virtual_location: region.is_virtual,
+            on_request: region.is_on_request,
             ..Features::default()
         },
         endpoint: Endpoint::Addr(SocketAddr::new(IpAddr::V4(host.address), region.port)),
@@ -131,7 +134,8 @@ fn parse_port(r: &mut Reader<impl Read>) -> Result<Option<u16>, JsonError> {
 }
 
 fn parse_region(r: &mut Reader<impl Read>) -> Result<Option<Region>, JsonError> {
-    const KEYS: [&str; 7] = ["id", "name", "country", "port_forward", "geo", "offline", "servers"];
+    const KEYS: [&str; 8] =
+        ["id", "name", "country", "port_forward", "geo", "offline", "servers", "auto_region"];
     let mut region = Region {
         id: String::new(),
         name: String::new(),
@@ -139,6 +143,7 @@ fn parse_region(r: &mut Reader<impl Read>) -> Result<Option<Region>, JsonError> 
         forwards: false,
         is_virtual: false,
         is_offline: false,
+        is_on_request: false,
         wireguard: Vec::new(),
         meta: Vec::new(),
         port: WIREGUARD_PORT,
@@ -155,6 +160,7 @@ fn parse_region(r: &mut Reader<impl Read>) -> Result<Option<Region>, JsonError> 
             4 => region.is_virtual = r.number()? == Some(1.0),
             5 => region.is_offline = r.number()? == Some(1.0),
             6 => parse_servers(r, &mut region)?,
+            7 => region.is_on_request = r.number()? == Some(0.0),
             _ => r.skip()?,
         }
     }

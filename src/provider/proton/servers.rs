@@ -215,6 +215,7 @@ impl ServerList {
                 ipv6: bit(IPV6),
                 forwards: Some(paid && bit(P2P) && !bit(SECURE_CORE | TOR | RESTRICTED)),
                 virtual_location: logical.host.is_some_and(|h| Some(h) != logical.exit),
+                on_request: false,
             },
             endpoint: Endpoint::Addr(SocketAddr::new(IpAddr::V4(physical.entry), view.port)),
             tcp_probe: None,

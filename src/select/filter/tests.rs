@@ -227,3 +227,15 @@ fn nothing_to_choose_is_nothing_to_measure_and_an_empty_list_is_said() {
     assert!(shortlist(&one, &any()).unwrap().sample().is_empty());
     assert_eq!(refusal(&[], &any()), "no server matches: the list is empty");
 }
+
+#[test]
+fn what_its_provider_does_not_pick_by_itself_comes_last_unless_it_is_named() {
+    let region = |name: &str, on_request: bool| {
+        server(name, |s| (s.region, s.features.on_request) = (Some(name.to_owned()), on_request))
+    };
+    let list = [region("nl-so", true), region("nl_x", false), region("se_x", false)];
+    assert_eq!(names(&list, &any()), ["nl_x", "se_x", "nl-so"]);
+    assert_eq!(names(&list, &countries(&["NL"])), ["nl_x", "nl-so"]);
+    let asked = Wanted { regions: vec!["nl-so".into(), "se_x".into()], ..any() };
+    assert_eq!(names(&list, &asked), ["nl-so", "se_x"]);
+}

@@ -12,7 +12,7 @@ const LIST: &str = r#"{"groups":{"wg":[{"name":"wireguard","ports":[1337]}],"met
 {"id":"us_atlanta","name":"US Atlanta","country":"US","auto_region":true,"dns":"us-atlanta.pvt.site",
  "port_forward":false,"geo":false,"offline":false,"servers":{
   "wg":[{"ip":"72.9.243.3","cn":"Server-10759-2a"}],"meta":[{"ip":"72.9.243.18","cn":"Server-10759-2a"}]}},
-{"id":"be-so","name":"BE Belgium Streaming Optimized","country":"BE","port_forward":true,"geo":true,"servers":{
+{"id":"be-so","name":"BE Belgium Streaming Optimized","country":"BE","auto_region":false,"port_forward":true,"geo":true,"servers":{
   "awg":[{"ip":"192.0.2.1","cn":"x","port":9}],"wg":[{"ip":"192.0.2.2","cn":"brussels402"}]}},
 {"id":"gone","name":"Gone","country":"NL","port_forward":true,"offline":true,"servers":{"wg":[{"ip":"192.0.2.3","cn":"a"}]}},
 {"id":"none","name":"None","country":"NL","port_forward":true,"servers":{}},
@@ -53,6 +53,7 @@ fn the_flags_of_the_list_become_features() {
     assert_eq!((all[2].features.forwards, all[2].features.words()), (Some(false), vec![]));
     assert_eq!(all[3].features.words(), ["p2p", "streaming", "port-forwarding", "virtual"]);
     assert_eq!(all[3].tcp_probe, None);
+    assert!(all[3].features.on_request && !all[0].features.on_request);
 }
 
 #[test]
