@@ -14,6 +14,7 @@ use phase::{Choice, Ready};
 use std::path::Path;
 
 mod comeback;
+mod port;
 mod recovery;
 mod session;
 
@@ -31,6 +32,8 @@ struct Story {
     broken: bool,
     /// Of the last echo request.
     seq: u16,
+    /// Of the last request of the port's holder.
+    lease_id: u64,
 }
 
 fn story(killswitch: bool) -> Story {
@@ -41,7 +44,17 @@ fn story(killswitch: bool) -> Story {
     let sync = Sync::new(settings, sync::Memory::default(), Instant::BOOT);
     let daemon = Daemon::new(config, false, killswitch, Surroundings::default(), sync);
     let now = Instant::BOOT + millis(60_000);
-    Story { daemon, now, wall: WALL, loaded: vec![], told: vec![], seen: vec![], broken: false, seq: 0 }
+    Story {
+        daemon,
+        now,
+        wall: WALL,
+        loaded: vec![],
+        told: vec![],
+        seen: vec![],
+        broken: false,
+        seq: 0,
+        lease_id: 0,
+    }
 }
 
 fn wish(cc: &str, ks: bool) -> Wish {
@@ -121,6 +134,10 @@ impl Story {
                 Action::Tell(id, tell) => self.told.push((id, tell)),
                 Action::Ping { seq } => {
                     self.seq = seq;
+                    self.seen.push(word);
+                }
+                Action::Lease(lease::Action::Send { id, .. }) => {
+                    self.lease_id = id;
                     self.seen.push(word);
                 }
                 Action::TearDown => {

@@ -32,3 +32,45 @@ fn boot_id(files: &dyn Files) -> Option<String> {
     let bytes = files.read(Path::new(BOOT_ID), 64).ok()?;
     Some(String::from_utf8_lossy(&bytes).trim().to_owned()).filter(|id| !id.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::files::fake::FakeFiles;
+    use crate::time::{millis, secs};
+
+    const NOW: Instant = Instant::from_boot(secs(1000));
+
+    fn seen() -> Memory {
+        let mut memory = Memory::default();
+        memory.note_rtt("NL#12", millis(12), NOW);
+        memory.note_failure("CH#7", NOW);
+        memory
+    }
+
+    #[test]
+    fn the_next_supervisor_of_this_boot_knows_what_was_seen() {
+        let files = FakeFiles::new(&[]);
+        store(&files, &seen());
+        assert_eq!(load(&files, NOW), seen());
+        assert!(files.image(Path::new(PATH)).unwrap().is_private());
+    }
+
+    #[test]
+    fn another_boot_garbage_or_nothing_is_an_empty_memory() {
+        let files = FakeFiles::new(&[]);
+        assert_eq!(load(&files, NOW), Memory::default());
+        let boot = boot_id(&files).unwrap();
+        for text in [
+            format!("another\n{}", seen().emit()),
+            "\n\n".into(),
+            "\0\u{fffd}".into(),
+            format!("{boot}\n\t\t\t"),
+        ] {
+            files.replace(Path::new(PATH), text.as_bytes(), 0o600, Durable::No).unwrap();
+            assert_eq!(load(&files, NOW), Memory::default(), "{text:?}");
+        }
+        files.replace(Path::new(PATH), &vec![b'x'; FILE_MOST + 1], 0o600, Durable::No).unwrap();
+        assert_eq!(load(&files, NOW), Memory::default());
+    }
+}
