@@ -2,7 +2,7 @@
 
 use super::resolver;
 use super::undo::{Undo, read_sysctl, sysctl_path};
-use crate::dns::RESOLV_CONF;
+use crate::dns::{LinkNames, RESOLV_CONF};
 use crate::error::{Doing, Error, Result};
 use crate::firewall::ruleset::Ruleset;
 use crate::sys::Machine;
@@ -56,6 +56,16 @@ pub enum Step {
     ReplaceResolver {
         text: String,
     },
+    /// Has systemd-resolved ask these servers for every name, by this link.
+    TellResolved {
+        link: String,
+        names: LinkNames,
+    },
+    /// Gives resolvconf a record of this name.
+    AddResolvconf {
+        record: String,
+        text: String,
+    },
 }
 
 impl Step {
@@ -105,6 +115,8 @@ impl Step {
             },
             Step::LoadRuleset(_) => Some(Undo::Firewall),
             Step::ReplaceResolver { .. } => Some(resolver::inverse(sys.files())?),
+            Step::TellResolved { link, .. } => Some(Undo::Resolved(link.clone())),
+            Step::AddResolvconf { record, .. } => Some(Undo::Resolvconf(record.clone())),
         })
     }
 
@@ -127,6 +139,12 @@ impl Step {
             Step::LoadRuleset(ruleset) => net.load_ruleset(ruleset),
             Step::FlushConntrack(flows) => net.flush_conntrack(flows).map(drop),
             Step::ReplaceResolver { text } => resolver::apply(sys.files(), text),
+            Step::TellResolved { link, names } => match find_link(sys, link) {
+                Ok(Some(found)) => sys.names().tell_resolved(found.index, names),
+                Ok(None) => Err(io::Error::from_raw_os_error(libc::ENODEV)),
+                Err(e) => Err(e),
+            },
+            Step::AddResolvconf { record, text } => sys.names().add_resolvconf(record, text),
         }
         .map_err(|e| Error::from(e).context(self))
     }
@@ -165,6 +183,8 @@ impl fmt::Display for Step {
             Step::LoadRuleset(_) => f.write_str("firewall"),
             Step::FlushConntrack(_) => f.write_str("no earlier flows"),
             Step::ReplaceResolver { .. } => write!(f, "resolver {RESOLV_CONF}"),
+            Step::TellResolved { link, .. } => write!(f, "systemd-resolved told of {link}"),
+            Step::AddResolvconf { record, .. } => write!(f, "resolvconf record {record}"),
         }
     }
 }

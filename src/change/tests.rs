@@ -1,5 +1,5 @@
 use super::*;
-use crate::dns::{BACKUP, RESOLV_CONF, resolv_conf::ResolvConf};
+use crate::dns::{BACKUP, LinkNames, RESOLV_CONF, RESOLVCONF_RECORD, resolv_conf::ResolvConf};
 use crate::firewall::{Policy, ruleset::Ruleset};
 use crate::sys::fake::FakeMachine;
 use crate::sys::files::fake::FakeFiles;
@@ -27,7 +27,13 @@ fn seen(sys: &FakeMachine) -> String {
     let files = sys.disk().to_string();
     let own = |l: &&str| !l.starts_with("/run/pvpn/") && !l.starts_with("/var/lib/pvpn/");
     let kernel = sys.kernel().to_string();
-    kernel.lines().chain(files.lines().filter(own)).map(|l| l.trim().to_owned() + "\n").collect()
+    let told = sys.told();
+    kernel
+        .lines()
+        .chain(files.lines().filter(own))
+        .chain(told.lines())
+        .map(|l| l.trim().to_owned() + "\n")
+        .collect()
 }
 
 fn ours() -> String {
@@ -58,7 +64,17 @@ fn plan(link: &str) -> Vec<(String, Vec<Step>)> {
         (FIREWALL.to_owned(), vec![Step::LoadRuleset(Ruleset::of(&Policy::blocked(lan)))]),
         (link.to_owned(), own),
         (TUNNELS.to_owned(), shared),
-        (RESOLVER.to_owned(), vec![Step::ReplaceResolver { text: ours() }]),
+        (
+            RESOLVER.to_owned(),
+            vec![
+                Step::TellResolved { link: link.to_owned(), names: LinkNames::default() },
+                Step::AddResolvconf {
+                    record: RESOLVCONF_RECORD.to_owned(),
+                    text: "nameserver 10.2.0.1\n".to_owned(),
+                },
+                Step::ReplaceResolver { text: ours() },
+            ],
+        ),
     ]
 }
 

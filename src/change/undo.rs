@@ -48,6 +48,10 @@ pub enum Undo {
     Resolver {
         was_absent: bool,
     },
+    /// systemd-resolved forgets what it was told about this link; it does so by itself when the link goes.
+    Resolved(String),
+    /// resolvconf deletes the record of this name.
+    Resolvconf(String),
 }
 
 /// What became of an inverse.
@@ -70,6 +74,7 @@ impl Undo {
             Undo::SetLinkDown(link) | Undo::SetMtu { link, .. } => link == deleted,
             Undo::DeleteAddress(a) | Undo::AddAddress(a) => a.device == deleted,
             Undo::Route { ours, was: None } => ours.device.as_deref() == Some(deleted),
+            Undo::Resolved(link) => link == deleted,
             Undo::AddRoute(route) => route.device.as_deref() == Some(deleted),
             _ => false,
         }
@@ -92,6 +97,8 @@ impl Undo {
             Undo::AddRule(rule) => net.add_rule(rule),
             Undo::Sysctl { path, ours, was } => undo_sysctl(sys, path, *ours, *was),
             Undo::Resolver { was_absent } => resolver::undo(sys.files(), *was_absent),
+            Undo::Resolved(link) => undo_resolved(sys, link),
+            Undo::Resolvconf(record) => sys.names().delete_resolvconf(record),
         }
         .doing(|| format!("undo {}", self.words()))?;
         Ok(Outcome::Undone)
@@ -112,6 +119,8 @@ impl Undo {
             Undo::Sysctl { path, ours, was } => format!("sysctl {path} {ours} (was {was})"),
             Undo::Firewall => "firewall".to_owned(),
             Undo::Resolver { .. } => format!("resolver {}", crate::dns::RESOLV_CONF),
+            Undo::Resolved(link) => format!("systemd-resolved told of {link}"),
+            Undo::Resolvconf(record) => format!("resolvconf record {record}"),
         }
     }
 }
@@ -129,6 +138,12 @@ fn undo_route(sys: &dyn Machine, ours: &Route, was: &Route) -> io::Result<()> {
     let routes = sys.net().routes()?;
     let theirs = routes.iter().any(|r| r.replaces(ours) && (&r.device, r.kind) != (&ours.device, ours.kind));
     if theirs { Ok(()) } else { gone_is_fine(sys.net().replace_route(was)) }
+}
+
+fn undo_resolved(sys: &dyn Machine, link: &str) -> io::Result<()> {
+    let links = sys.net().links()?;
+    let found = links.iter().find(|l| l.name == link);
+    found.map_or(Ok(()), |l| sys.names().revert_resolved(l.index))
 }
 
 fn undo_sysctl(sys: &dyn Machine, path: &str, ours: u32, was: u32) -> io::Result<()> {
@@ -192,6 +207,8 @@ impl fmt::Display for Undo {
             Undo::Firewall => f.write_str("firewall"),
             Undo::Resolver { was_absent: false } => f.write_str("resolver"),
             Undo::Resolver { was_absent: true } => f.write_str("resolver-absent"),
+            Undo::Resolved(link) => write!(f, "resolved {link}"),
+            Undo::Resolvconf(record) => write!(f, "resolvconf {record}"),
         }
     }
 }
@@ -216,6 +233,8 @@ impl FromStr for Undo {
             "firewall" => Undo::Firewall,
             "resolver" => Undo::Resolver { was_absent: false },
             "resolver-absent" => Undo::Resolver { was_absent: true },
+            "resolved" => Undo::Resolved(words.value()?),
+            "resolvconf" => Undo::Resolvconf(words.value()?),
             _ => return Err(BadLine),
         };
         words.end().map(|()| undo)

@@ -8,6 +8,7 @@ mod jobs;
 mod kernel;
 mod memory;
 mod port;
+mod resolver;
 mod start;
 mod watch;
 

@@ -7,12 +7,27 @@
 pub mod resolv_conf;
 
 use resolv_conf::is_ours;
-use std::path::{Path, PathBuf};
+use std::net::IpAddr;
+use std::path::Path;
 
 /// The resolver file (resolv.conf(5)).
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// What it was before pvpn replaced it, byte for byte; a symlink stays a symlink.
 pub const BACKUP: &str = "/etc/resolv.conf.pvpnbak";
+
+/// Where systemd-resolved lists every server it may ask, those of all links (systemd-resolved.service(8)). It is there
+/// while resolved runs.
+pub const UPLINKS: &str = "/run/systemd/resolve/resolv.conf";
+/// Our record with resolvconf, the same for every server. Debian's puts names that begin with `tun` before those of
+/// cards (its interface-order(5)).
+pub const RESOLVCONF_RECORD: &str = "tun.pvpn";
+
+/// What a tunnel's link has to say about names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkNames {
+    pub servers: Vec<IpAddr>,
+    pub search: Vec<String>,
+}
 
 /// What stands at [`RESOLV_CONF`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,12 +102,6 @@ impl Owner {
             Owner::Nobody => "nobody",
         }
     }
-}
-
-/// Where systemd-resolved lists the servers it asks, when [`RESOLV_CONF`] names its stub 127.0.0.53
-/// (systemd-resolved.service(8)).
-pub fn uplinks_path() -> PathBuf {
-    PathBuf::from("/run/systemd/resolve/resolv.conf")
 }
 
 #[cfg(test)]

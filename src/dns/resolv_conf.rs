@@ -57,7 +57,12 @@ impl ResolvConf {
 
     /// The text, beginning with the line that says whose it is.
     pub fn emit(&self) -> String {
-        let mut text = format!("{FIRST_LINE}\n{SECOND_LINE}\n");
+        format!("{FIRST_LINE}\n{SECOND_LINE}\n{}", self.emit_lines())
+    }
+
+    /// The lines alone, as one record among others.
+    pub fn emit_lines(&self) -> String {
+        let mut text = String::new();
         for server in &self.servers {
             // Writing into a String does not fail.
             let _ = writeln!(text, "nameserver {server}");

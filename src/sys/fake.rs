@@ -4,8 +4,11 @@
 use super::Machine;
 use super::files::fake::FakeFiles;
 use super::files::{Durable, FileImage, Files, Lock};
+use super::names::Names;
+use super::names::fake::FakeNames;
 use super::net::fake::FakeNet;
 use super::net::{Flows, Net};
+use crate::dns::LinkNames;
 use crate::firewall::ruleset::Ruleset;
 use crate::tunnel::device::{Device, DeviceChange};
 use crate::wire::rtnl::{Address, Link, Path as Way, Route, Rule};
@@ -46,6 +49,7 @@ struct Mortal<T> {
 pub struct FakeMachine {
     net: Mortal<FakeNet>,
     files: Mortal<FakeFiles>,
+    names: Mortal<FakeNames>,
     life: Life,
 }
 
@@ -55,6 +59,7 @@ impl FakeMachine {
         FakeMachine {
             net: Mortal { inner: net, life: life.clone() },
             files: Mortal { inner: files, life: life.clone() },
+            names: Mortal { inner: FakeNames::default(), life: life.clone() },
             life,
         }
     }
@@ -67,6 +72,11 @@ impl FakeMachine {
     /// The file system, likewise.
     pub fn disk(&self) -> &FakeFiles {
         &self.files.inner
+    }
+
+    /// What others were told about names, a line each.
+    pub fn told(&self) -> String {
+        self.names.inner.told(&self.net.inner.links().unwrap_or_default())
     }
 
     /// The process dies after this many changes from here.
@@ -95,6 +105,7 @@ impl FakeMachine {
         self.live();
         self.net.inner.reboot();
         self.files.inner.power_cut();
+        self.names.inner.reboot();
     }
 }
 
@@ -105,6 +116,29 @@ impl Machine for FakeMachine {
 
     fn files(&self) -> &dyn Files {
         &self.files
+    }
+
+    fn names(&self) -> &dyn Names {
+        &self.names
+    }
+}
+
+impl Names for Mortal<FakeNames> {
+    fn tell_resolved(&self, index: u32, names: &LinkNames) -> io::Result<()> {
+        self.life.spend()?;
+        self.inner.tell_resolved(index, names)
+    }
+    fn revert_resolved(&self, index: u32) -> io::Result<()> {
+        self.life.spend()?;
+        self.inner.revert_resolved(index)
+    }
+    fn add_resolvconf(&self, record: &str, text: &str) -> io::Result<()> {
+        self.life.spend()?;
+        self.inner.add_resolvconf(record, text)
+    }
+    fn delete_resolvconf(&self, record: &str) -> io::Result<()> {
+        self.life.spend()?;
+        self.inner.delete_resolvconf(record)
     }
 }
 

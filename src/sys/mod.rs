@@ -6,6 +6,7 @@ pub mod child;
 pub mod clock;
 pub mod conntrack;
 pub mod control;
+mod dbus;
 #[cfg(test)]
 pub mod fake;
 pub mod files;
@@ -13,6 +14,7 @@ pub mod http;
 pub mod icmp;
 pub mod inotify;
 pub mod measure;
+pub mod names;
 pub mod net;
 pub mod netlink;
 pub mod nft;
@@ -30,6 +32,7 @@ pub mod worker;
 
 use crate::time::{Duration, Instant, UnixTime};
 use files::Files;
+use names::Names;
 use net::Net;
 
 /// The clocks. The real one is `clock::System`; nothing else reads a clock.
@@ -48,6 +51,7 @@ pub trait Clock {
 pub trait Machine {
     fn net(&self) -> &dyn Net;
     fn files(&self) -> &dyn Files;
+    fn names(&self) -> &dyn Names;
 }
 
 /// The machine itself.
@@ -83,5 +87,9 @@ impl Machine for System {
 
     fn files(&self) -> &dyn Files {
         &self.files
+    }
+
+    fn names(&self) -> &dyn Names {
+        &names::Programs
     }
 }

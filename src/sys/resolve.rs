@@ -8,6 +8,8 @@
 use super::Clock;
 use super::clock::System;
 use super::socket::{self, Egress};
+use crate::dns::resolv_conf::is_ours;
+use crate::dns::{BACKUP, RESOLV_CONF, UPLINKS};
 use crate::time::{Duration, Instant, millis};
 use crate::wire::dns::{Answer, Kind, emit_query, parse_response};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -229,22 +231,28 @@ pub fn servers_in(text: &str) -> Vec<SocketAddr> {
 
 /// The servers the machine uses at this moment: inside the tunnel while it is up with DNS of its own.
 pub fn machine_servers() -> Vec<SocketAddr> {
-    servers_in(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default())
+    servers_in(&fs::read_to_string(RESOLV_CONF).unwrap_or_default())
 }
 
 /// The servers of the machine without the tunnel: from the kept resolver file if there is one. A resolver on a
 /// loopback address forwards by unmarked sockets, which a closed kill switch stops, so the servers behind it come
-/// first where its owner lists them.
+/// first where its owner lists them. The owner may have been told of the tunnel's servers, which are not asked outside.
 pub fn outside_servers() -> Vec<SocketAddr> {
-    const ORIGINALS: [&str; 2] = ["/etc/resolv.conf.pvpnbak", "/etc/resolv.conf"];
+    outside_in(&|path| fs::read_to_string(path).unwrap_or_default())
+}
+
+fn outside_in(read: &dyn Fn(&str) -> String) -> Vec<SocketAddr> {
     // systemd-resolved(8), NetworkManager.conf(5) `rc-manager`, resolvconf's dnsmasq.
-    const BEHIND: [&str; 3] = [
-        "/run/systemd/resolve/resolv.conf",
-        "/run/NetworkManager/no-stub-resolv.conf",
-        "/run/dnsmasq/resolv.conf",
-    ];
-    let read = |path: &str| servers_in(&fs::read_to_string(path).unwrap_or_default());
-    let original = ORIGINALS.map(read).into_iter().find(|s| !s.is_empty()).unwrap_or_default();
+    const BEHIND: [&str; 3] =
+        [UPLINKS, "/run/NetworkManager/no-stub-resolv.conf", "/run/dnsmasq/resolv.conf"];
+    let current = read(RESOLV_CONF);
+    let inside = if is_ours(current.as_bytes()) { servers_in(&current) } else { Vec::new() };
+    let read = |path: &str| {
+        let mut servers = servers_in(&read(path));
+        servers.retain(|s| !inside.contains(s));
+        servers
+    };
+    let original = [BACKUP, RESOLV_CONF].map(read).into_iter().find(|s| !s.is_empty()).unwrap_or_default();
     if original.iter().any(|s| !s.ip().is_loopback()) {
         return original;
     }

@@ -3,6 +3,7 @@
 
 pub mod checksum;
 pub mod conntrack;
+pub mod dbus;
 pub mod dns;
 pub mod frame;
 pub mod http;

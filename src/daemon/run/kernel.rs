@@ -4,8 +4,7 @@ use super::super::phase::Ready;
 use super::super::{Event, Look, Surroundings};
 use super::Supervisor;
 use crate::address::IpNet;
-use crate::change::{FIREWALL, RESOLVER, Step, TUNNELS};
-use crate::dns::resolv_conf::ResolvConf;
+use crate::change::{FIREWALL, Step, TUNNELS};
 use crate::error::{Doing, Error, Result};
 use crate::firewall::ruleset::Ruleset;
 use crate::firewall::{OWN_MARK, Policy, SYSCTLS, TUNNEL_MARK};
@@ -17,7 +16,6 @@ use crate::time::UnixTime;
 use crate::tunnel::device::{Device, DeviceChange, PeerChange, PeerConfig};
 use crate::tunnel::plan::{Plan, Want, plan_tunnel};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
 
 /// Cleared by the kernel whenever a WireGuard link comes up (Linux drivers/net/wireguard/device.c, wg_open).
 const SEND_REDIRECTS: &str = "net/ipv4/conf/all/send_redirects";
@@ -131,7 +129,7 @@ impl Supervisor {
         self.changes.apply(&self.sys, interface, &plan.device)?;
         self.changes.apply(&self.sys, interface, &plan.routes)?;
         self.changes.apply(&self.sys, TUNNELS, &shared)?;
-        self.set_resolver(ready, dns)?;
+        self.set_resolver(interface, ready, dns)?;
         if let Some(old) = old
             && let Err(e) = self.changes.undo(&self.sys, old)
         {
@@ -139,24 +137,6 @@ impl Supervisor {
         }
         self.previous = None;
         Ok(())
-    }
-
-    /// The tunnel's resolver, or the machine's own back.
-    pub(super) fn set_resolver(&mut self, ready: &Ready, dns: bool) -> Result<()> {
-        let tunnel = &ready.connection.tunnel;
-        if !dns || tunnel.dns.is_empty() {
-            return self.changes.undo(&self.sys, RESOLVER);
-        }
-        let text = self.resolver_text(ready);
-        self.changes.apply(&self.sys, RESOLVER, &[Step::ReplaceResolver { text }])
-    }
-
-    /// What the resolver file shall say. From our own file follows the same text again.
-    pub(super) fn resolver_text(&self, ready: &Ready) -> String {
-        let tunnel = &ready.connection.tunnel;
-        let earlier = self.sys.files().read(Path::new(crate::dns::RESOLV_CONF), 1 << 16).unwrap_or_default();
-        let earlier = ResolvConf::parse(&String::from_utf8_lossy(&earlier));
-        ResolvConf::for_tunnel(&tunnel.dns, &tunnel.search_domains, &earlier).emit()
     }
 
     /// Takes back what [`Supervisor::make_link`] made.

@@ -12,7 +12,7 @@ use super::{CONTROL, PORT_FILE, RECORD, STATUS, Supervisor, start};
 use crate::address::IpNet;
 use crate::change::recover::RUN_DIR;
 use crate::change::{Step, TUNNELS};
-use crate::dns::{BACKUP, RESOLV_CONF};
+use crate::dns::{BACKUP, RESOLV_CONF, UPLINKS};
 use crate::error::{Doing, Result};
 use crate::firewall::OWN_MARK;
 use crate::firewall::ruleset::Ruleset;
@@ -83,6 +83,10 @@ impl Watcher {
             && dir != Path::new("/etc")
         {
             self.add(&dir, Hears::Changes);
+        }
+        // Whoever asks systemd-resolved by other ways than a file has to be heard of as well.
+        if let Some(dir) = Path::new(UPLINKS).parent().filter(|dir| dir.exists()) {
+            self.add(dir, Hears::Changes);
         }
     }
 
@@ -157,7 +161,7 @@ impl Supervisor {
             }
         };
         let is_resolver = |p: &PathBuf| {
-            [Path::new(RESOLV_CONF), Path::new("/etc")].contains(&p.as_path())
+            [RESOLV_CONF, UPLINKS, "/etc"].map(Path::new).contains(&p.as_path())
                 || Some(p) == self.watcher.target.as_ref()
         };
         if paths.iter().any(is_resolver) {
@@ -288,21 +292,6 @@ impl Supervisor {
         let links = net.links().ok()?;
         let carries = links.iter().any(|l| l.name == path.device && l.up && l.lower_up);
         carries.then_some(Way { device: path.device, gateway: path.gateway, source: path.source })
-    }
-
-    fn inspect_resolver(&mut self, found: &mut Found) -> Result<()> {
-        let Some((_, ready, true)) = self.daemon.in_use() else { return Ok(()) };
-        if ready.connection.tunnel.dns.is_empty() || self.daemon.making().is_some() {
-            return Ok(());
-        }
-        let ready = ready.clone();
-        let text = self.resolver_text(&ready);
-        if self.sys.files().read(Path::new(RESOLV_CONF), 1 << 16).is_ok_and(|b| b == text.as_bytes()) {
-            return Ok(());
-        }
-        self.set_resolver(&ready, true)?;
-        found.taken.push((Part::Resolver, "the resolver file was rewritten".to_owned()));
-        Ok(())
     }
 }
 

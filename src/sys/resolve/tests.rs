@@ -139,3 +139,23 @@ fn name_servers_are_read_in_order() {
     let found: Vec<String> = servers_in(text).iter().map(SocketAddr::to_string).collect();
     assert_eq!(found, ["192.168.1.1:53", "[fe80::1]:53"]);
 }
+
+/// Whom pvpn itself asks, outside the tunnel, on a machine with these files.
+fn outside(files: &[(&str, &str)]) -> Vec<String> {
+    let read =
+        |path: &str| files.iter().find(|(p, _)| *p == path).map_or(String::new(), |(_, t)| t.to_string());
+    outside_in(&read).iter().map(|s| s.ip().to_string()).collect()
+}
+
+#[test]
+fn the_tunnels_servers_are_not_asked_outside_whoever_was_told_of_them() {
+    let ours = "# Written by pvpn while its tunnel is up.\nnameserver 10.2.0.1\n";
+    let stub = "nameserver 127.0.0.53\n";
+    let resolved =
+        [(RESOLV_CONF, ours), (BACKUP, stub), (UPLINKS, "nameserver 10.2.0.1\nnameserver 192.168.1.1\n")];
+    assert_eq!(outside(&resolved), ["192.168.1.1", "127.0.0.53"]);
+    let resolvconf = [(RESOLV_CONF, ours), (BACKUP, "nameserver 10.2.0.1\nnameserver 192.168.1.1\n")];
+    assert_eq!(outside(&resolvconf), ["192.168.1.1"]);
+    assert_eq!(outside(&[(RESOLV_CONF, ours)]), [""; 0]);
+    assert_eq!(outside(&[(RESOLV_CONF, "nameserver 10.2.0.1\n")]), ["10.2.0.1"]);
+}

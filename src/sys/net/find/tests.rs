@@ -1,24 +1,10 @@
 use super::*;
+use crate::sys::fake::FakeMachine;
 use crate::sys::files::fake::FakeFiles;
 use crate::sys::net::fake::FakeNet;
 
-struct Fake {
-    net: FakeNet,
-    files: FakeFiles,
-}
-
-impl Machine for Fake {
-    fn net(&self) -> &dyn Net {
-        &self.net
-    }
-
-    fn files(&self) -> &dyn Files {
-        &self.files
-    }
-}
-
-fn machine(settings: &[(&str, &str)]) -> Fake {
-    Fake { net: FakeNet::new(), files: FakeFiles::new(settings) }
+fn machine(settings: &[(&str, &str)]) -> FakeMachine {
+    FakeMachine::new(FakeNet::new(), FakeFiles::new(settings))
 }
 
 #[test]
@@ -37,8 +23,8 @@ fn a_device_is_read_and_settings_count() {
         ("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1\n"),
         ("/proc/sys/net/ipv4/conf/all/src_valid_mark", "1\n"),
     ]);
-    sys.net.add_wireguard_link("wgpnl", 1420).unwrap();
-    sys.net.with(|s| s.rules.retain(|r| r.ipv4));
+    sys.kernel().add_wireguard_link("wgpnl", 1420).unwrap();
+    sys.kernel().with(|s| s.rules.retain(|r| r.ipv4));
     let found = find(&sys, "wgpnl", &[], 0x1076).unwrap();
     assert_eq!(found.device.unwrap().name, "wgpnl");
     assert!(!found.has_ipv6 && !found.allows_ipv6 && found.checks_marks);

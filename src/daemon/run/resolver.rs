@@ -1,0 +1,106 @@
+//! Whose servers the machine asks for names: ours in the resolver file, and those told who answer by other ways, as long
+//! as the tunnel is up.
+
+use super::super::phase::Ready;
+use super::super::repair::{Found, Part};
+use super::Supervisor;
+use crate::change::{RESOLVER, Step};
+use crate::dns::resolv_conf::{ResolvConf, is_ours};
+use crate::dns::{BACKUP, Content, LinkNames, Owner, RESOLV_CONF, RESOLVCONF_RECORD, UPLINKS};
+use crate::error::Result;
+use crate::sys::Machine;
+use crate::sys::files::{FileImage, Files};
+use std::path::Path;
+
+/// A resolver file is some lines; chosen.
+const TEXT_MOST: usize = 1 << 16;
+
+impl Supervisor {
+    /// The tunnel's resolver, or the machine's own back. Who cannot be told is no reason to stay without a tunnel: it is
+    /// said, and tried again when the change of the file is looked into.
+    pub(super) fn set_resolver(&mut self, interface: &str, ready: &Ready, dns: bool) -> Result<()> {
+        let tunnel = &ready.connection.tunnel;
+        if !dns || tunnel.dns.is_empty() {
+            return self.changes.undo(&self.sys, RESOLVER);
+        }
+        if let Err(e) = self.tell_others(interface, ready) {
+            log::error!("dns: {e}");
+        }
+        let text = self.resolver_text(ready);
+        self.changes.apply(&self.sys, RESOLVER, &[Step::ReplaceResolver { text }])
+    }
+
+    /// Looks whether the resolver file and resolved say what they shall, and puts that back.
+    pub(super) fn inspect_resolver(&mut self, found: &mut Found) -> Result<()> {
+        let Some((interface, ready, true)) = self.daemon.in_use() else { return Ok(()) };
+        if ready.connection.tunnel.dns.is_empty() || self.daemon.making().is_some() {
+            return Ok(());
+        }
+        let (interface, ready) = (interface.to_owned(), ready.clone());
+        let text = self.resolver_text(&ready);
+        if self.sys.files().read(Path::new(RESOLV_CONF), TEXT_MOST).is_ok_and(|b| b == text.as_bytes()) {
+            if has_forgotten(self.sys.files(), &ready) {
+                self.tell_others(&interface, &ready)?;
+                found.taken.push((Part::Resolver, "systemd-resolved's servers were changed".to_owned()));
+            }
+            return Ok(());
+        }
+        self.set_resolver(&interface, &ready, true)?;
+        found.taken.push((Part::Resolver, "the resolver file was rewritten".to_owned()));
+        Ok(())
+    }
+
+    /// systemd-resolved where it runs, for nsswitch and many a program ask it directly; resolvconf where the resolver
+    /// file is its, so that those it tells ask the tunnel's servers too.
+    fn tell_others(&mut self, interface: &str, ready: &Ready) -> Result<()> {
+        let tunnel = &ready.connection.tunnel;
+        let names = LinkNames { servers: tunnel.dns.clone(), search: tunnel.search_domains.clone() };
+        if has_forgotten(self.sys.files(), ready) {
+            let link = interface.to_owned();
+            self.changes.apply(&self.sys, RESOLVER, &[Step::TellResolved { link, names }])?;
+        }
+        if owner(self.sys.files()) == Owner::Resolvconf {
+            let text = ResolvConf {
+                servers: tunnel.dns.clone(),
+                search: tunnel.search_domains.clone(),
+                ..ResolvConf::default()
+            };
+            let record = RESOLVCONF_RECORD.to_owned();
+            let step = Step::AddResolvconf { record, text: text.emit_lines() };
+            self.changes.apply(&self.sys, RESOLVER, &[step])?;
+        }
+        Ok(())
+    }
+
+    /// What the resolver file shall say. From our own file follows the same text again.
+    fn resolver_text(&self, ready: &Ready) -> String {
+        let tunnel = &ready.connection.tunnel;
+        let earlier = self.sys.files().read(Path::new(RESOLV_CONF), TEXT_MOST).unwrap_or_default();
+        let earlier = ResolvConf::parse(&String::from_utf8_lossy(&earlier));
+        ResolvConf::for_tunnel(&tunnel.dns, &tunnel.search_domains, &earlier).emit()
+    }
+}
+
+/// Whether resolved runs and does not list the tunnel's servers.
+fn has_forgotten(files: &dyn Files, ready: &Ready) -> bool {
+    let Ok(listed) = files.read(Path::new(UPLINKS), TEXT_MOST) else { return false };
+    let listed = ResolvConf::parse(&String::from_utf8_lossy(&listed)).servers;
+    !ready.connection.tunnel.dns.iter().all(|server| listed.contains(server))
+}
+
+/// Who writes the resolver file, ours set aside.
+fn owner(files: &dyn Files) -> Owner {
+    let owners = [RESOLV_CONF, BACKUP].map(|path| {
+        let text = files.read(Path::new(path), TEXT_MOST).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        match files.image(Path::new(path)) {
+            _ if is_ours(text.as_bytes()) => Owner::Pvpn,
+            Ok(FileImage::Regular { .. }) => Owner::of(Content::File(&text)),
+            Ok(FileImage::Symlink { target, .. }) => {
+                Owner::of(Content::Symlink { target: &target, text: &text })
+            }
+            Ok(FileImage::Absent) | Err(_) => Owner::Nobody,
+        }
+    });
+    owners.into_iter().find(|o| *o != Owner::Pvpn).unwrap_or(Owner::Nobody)
+}
