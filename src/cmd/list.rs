@@ -12,13 +12,15 @@ use crate::select::probe::{Measured, Plan};
 use crate::select::{Wanted, by_list, natural, shortlist};
 use crate::status::Paint;
 use crate::status::listing::{Row, emit_json, table, tabs};
-use crate::sys::measure::measure_servers;
+use crate::sys::measure::{Onlooker, measure_servers};
 use crate::sys::resolve::{self, Resolver};
+use crate::sys::signal::Signals;
 use crate::sys::socket::Egress;
 use crate::sys::{terminal, user};
 use crate::time::Duration;
 use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 /// A terminal that does not tell its width; chosen: the least there is.
 const WIDTH: usize = 80;
@@ -112,12 +114,16 @@ pub fn list(
 pub fn measure_all(servers: &[&Server], resolver: &Resolver) -> Result<Vec<Measured>> {
     let mut progress = Progress::new();
     let plan = Plan::for_all(servers.len());
-    let measured = measure_servers(servers, &plan, &Egress::outside(), resolver, &mut |answered, all| {
-        progress.show(answered, all);
-        true
-    });
+    // Ctrl-C ends the wait, not the process: what was opened for the probes is closed again.
+    let signals = Signals::block_endings().doing(|| "block signals")?;
+    let mut show = |answered, all| progress.show(answered, all);
+    let mut onlooker = Onlooker { progress: &mut show, stop: Some(signals.as_fd()) };
+    let measured = measure_servers(servers, &plan, &Egress::outside(), resolver, &mut onlooker);
     progress.clear();
-    measured.doing(|| "measure round trips")
+    match measured {
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => Err(Error::new(Exit::Interrupted, "interrupted")),
+        measured => measured.doing(|| "measure round trips"),
+    }
 }
 
 /// One line that rewrites itself.

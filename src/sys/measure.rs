@@ -1,5 +1,6 @@
 //! Measures many hosts at once: drives the prober over one ICMP socket a family, then times TCP connections to those
-//! that stayed silent and have a port to try. Blocks until done, never longer than the plan's limit.
+//! that stayed silent and have a port to try. Blocks until done, never longer than the plan's limit, and ends at once
+//! when it is told to stop.
 
 use super::Clock;
 use super::clock::System;
@@ -14,7 +15,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// A host to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,14 @@ pub struct Target {
     pub addr: IpAddr,
     /// Where to connect when it answers no echo.
     pub tcp: Option<SocketAddr>,
+}
+
+/// Who waits for a measurement.
+pub struct Onlooker<'o> {
+    /// Hears how many of how many have answered, whenever that changes.
+    pub progress: &'o mut dyn FnMut(usize, usize),
+    /// Ends the measurement by becoming readable: the error is [`io::ErrorKind::Interrupted`] then. It is not read.
+    pub stop: Option<BorrowedFd<'o>>,
 }
 
 /// Most time for finding the addresses of servers that are listed by name. Chosen.
@@ -32,13 +41,13 @@ const REPLIES_A_TURN: usize = 64;
 const ICMP_SHARE: f64 = 0.6;
 
 /// Measures servers, in their order, by this way out: each address once, names resolved before; a name that has no
-/// address is not measured. `progress` as in [`measure`].
+/// address is not measured.
 pub fn measure_servers(
     servers: &[&Server],
     plan: &Plan,
     egress: &Egress,
     resolver: &Resolver,
-    progress: &mut dyn FnMut(usize, usize) -> bool,
+    onlooker: &mut Onlooker<'_>,
 ) -> io::Result<Vec<Measured>> {
     let ends_at = System.now() + RESOLVE_MOST;
     let mut targets: Vec<Target> = Vec::new();
@@ -57,43 +66,41 @@ pub fn measure_servers(
         }))
     };
     let indices: Vec<Option<usize>> = servers.iter().map(&mut index).collect();
-    let measured = measure(&targets, plan, egress, progress)?;
+    let measured = measure(&targets, plan, egress, onlooker)?;
     Ok(indices.into_iter().map(|i| i.map_or(Measured::default(), |i| measured[i])).collect())
 }
 
-/// Measures all targets, in their order, by this way out. `progress` hears how many of how many have answered and
-/// ends the measurement with what there is by saying `false`.
+/// Measures all targets, in their order, by this way out.
 pub fn measure(
     targets: &[Target],
     plan: &Plan,
     egress: &Egress,
-    progress: &mut dyn FnMut(usize, usize) -> bool,
+    onlooker: &mut Onlooker<'_>,
 ) -> io::Result<Vec<Measured>> {
     let ends_at = System.now() + plan.limit;
     let tcp = targets.iter().any(|t| t.tcp.is_some());
     let limit = if tcp { plan.limit.mul_f64(ICMP_SHARE) } else { plan.limit };
     let addrs: Vec<IpAddr> = targets.iter().map(|t| t.addr).collect();
-    let (mut measured, cut) = match ping(&addrs, &Plan { limit, ..*plan }, egress, progress) {
+    let mut measured = match ping(&addrs, &Plan { limit, ..*plan }, egress, onlooker) {
         // Without any ICMP socket the TCP targets still tell.
         Err(e) if tcp && e.kind() == io::ErrorKind::PermissionDenied => {
-            (vec![Measured::default(); addrs.len()], false)
+            vec![Measured::default(); addrs.len()]
         }
         other => other?,
     };
-    if !cut && plan.cutoff.is_none_or(|cutoff| measured.iter().all(|m| m.rtt.is_none_or(|rtt| rtt > cutoff)))
-    {
-        connect_silent(targets, &mut measured, egress, ends_at)?;
+    if plan.cutoff.is_none_or(|cutoff| measured.iter().all(|m| m.rtt.is_none_or(|rtt| rtt > cutoff))) {
+        connect_silent(targets, &mut measured, egress, onlooker.stop, ends_at)?;
     }
     Ok(measured)
 }
 
-/// One measurement by ICMP; also whether `progress` ended it.
+/// One measurement by ICMP.
 fn ping(
     addrs: &[IpAddr],
     plan: &Plan,
     egress: &Egress,
-    progress: &mut dyn FnMut(usize, usize) -> bool,
-) -> io::Result<(Vec<Measured>, bool)> {
+    onlooker: &mut Onlooker<'_>,
+) -> io::Result<Vec<Measured>> {
     let open = |ipv4: bool| {
         addrs.iter().any(|a| a.is_ipv4() == ipv4).then(|| EchoSocket::open(ipv4, egress)).transpose()
     };
@@ -108,9 +115,8 @@ fn ping(
                 prober.handle_refusal(probe.seq, &probe.payload);
             }
         }
-        let mut fds: Vec<PollFd> =
-            sockets.iter().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)).collect();
-        wait(&mut fds, wake_at)?;
+        let fds = sockets.iter().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)).collect();
+        wait(fds, onlooker.stop, wake_at)?;
         for socket in &sockets {
             for _ in 0..REPLIES_A_TURN {
                 let Some(reply) = socket.receive()? else { break };
@@ -118,12 +124,12 @@ fn ping(
             }
         }
         let (answered, all) = prober.answered();
-        if answered != told && !progress(answered, all) {
-            return Ok((prober.into_measured(), true));
+        if answered != told {
+            (onlooker.progress)(answered, all);
         }
         told = answered;
     }
-    Ok((prober.into_measured(), false))
+    Ok(prober.into_measured())
 }
 
 /// A connection under way.
@@ -138,6 +144,7 @@ fn connect_silent(
     targets: &[Target],
     measured: &mut [Measured],
     egress: &Egress,
+    stop: Option<BorrowedFd<'_>>,
     ends_at: Instant,
 ) -> io::Result<()> {
     let mut attempts = Vec::new();
@@ -149,12 +156,10 @@ fn connect_silent(
             attempts.push(Attempt { index, stream, began_at });
         }
     }
-    while !attempts.is_empty() && System.now() < ends_at {
-        let mut fds: Vec<PollFd> =
-            attempts.iter().map(|a| PollFd::new(a.stream.as_fd(), PollFlags::POLLOUT)).collect();
-        wait(&mut fds, ends_at)?;
+    while !attempts.is_empty() {
+        let fds = attempts.iter().map(|a| PollFd::new(a.stream.as_fd(), PollFlags::POLLOUT)).collect();
+        let ready = wait(fds, stop, ends_at)?;
         let now = System.now();
-        let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
         let mut ready = ready.into_iter();
         attempts.retain(|a| {
             let is_ready = ready.next().unwrap_or(false);
@@ -164,19 +169,29 @@ fn connect_silent(
             }
             !is_ready
         });
+        // After the look: what was ready in time counts, however late this thread ran.
+        if now >= ends_at {
+            break;
+        }
     }
     Ok(())
 }
 
-/// Waits for input or the instant; a signal ends the wait early.
-fn wait(fds: &mut [PollFd<'_>], until: Instant) -> io::Result<()> {
+/// Waits for these descriptors or the instant; which are ready. A signal ends the wait early, `stop` with an error.
+fn wait<'a>(mut fds: Vec<PollFd<'a>>, stop: Option<BorrowedFd<'a>>, until: Instant) -> io::Result<Vec<bool>> {
+    let count = fds.len();
+    fds.extend(stop.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
     let left = until.since(System.now());
     // Rounded up: waking a millisecond early would only mean to wait again.
     let left = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
-    match poll(fds, left) {
-        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-        Err(e) => Err(e.into()),
+    match poll(&mut fds, left) {
+        Ok(_) => {}
+        Err(nix::errno::Errno::EINTR) => return Ok(vec![false; count]),
+        Err(e) => return Err(e.into()),
     }
+    let mut ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+    let stopped = ready.split_off(count).contains(&true);
+    if stopped { Err(io::ErrorKind::Interrupted.into()) } else { Ok(ready) }
 }
 
 /// An unpredictable number; zero should the kernel have none, which costs only the protection against forgers.

@@ -28,42 +28,50 @@ const SIGNALS: [(Number, Signal); 5] = [
     (Number::SIGCHLD, Signal::Child),
 ];
 
-/// All of [`Signal`], blocked from their usual effect and readable here. Dropping it lets them take effect again.
+/// Signals blocked from their usual effect and readable here. Dropping it lets them take effect again.
 #[derive(Debug)]
-pub struct Signals(SignalFd);
+pub struct Signals {
+    fd: SignalFd,
+    set: SigSet,
+}
 
 impl Signals {
-    /// Call it before any thread is started: threads inherit the mask. SIGPIPE is ignored from here on: a closed socket
-    /// is an error of the write, not the end of the process.
+    /// All of [`Signal`]. Call it before any thread is started: threads inherit the mask. SIGPIPE is ignored from here
+    /// on: a closed socket is an error of the write, not the end of the process.
     pub fn block() -> io::Result<Signals> {
-        let set = mask();
+        Signals::block_set(SIGNALS.iter().map(|(number, _)| *number).collect())
+    }
+
+    /// Those by which a person ends a command; the rest as in [`Signals::block`].
+    pub fn block_endings() -> io::Result<Signals> {
+        Signals::block_set([Number::SIGTERM, Number::SIGINT, Number::SIGHUP].into_iter().collect())
+    }
+
+    fn block_set(set: SigSet) -> io::Result<Signals> {
         set.thread_block()?;
         // SAFETY: installs no handler, so nothing of ours runs in signal context.
         unsafe { signal(Number::SIGPIPE, SigHandler::SigIgn) }?;
-        Ok(Signals(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Signals { fd, set })
     }
 
     /// The next one that came; `None` when there is none.
     pub fn read(&self) -> io::Result<Option<Signal>> {
-        let came = self.0.read_signal()?.map(|info| i32::try_from(info.ssi_signo).unwrap_or(0));
+        let came = self.fd.read_signal()?.map(|info| i32::try_from(info.ssi_signo).unwrap_or(0));
         Ok(came.and_then(|n| SIGNALS.iter().find(|(number, _)| *number as i32 == n)).map(|(_, s)| *s))
     }
 }
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        let _ = mask().thread_unblock();
+        let _ = self.set.thread_unblock();
     }
-}
-
-fn mask() -> SigSet {
-    SIGNALS.iter().map(|(number, _)| *number).collect()
 }
 
 /// Gives a child the signal mask and actions that programs expect; safe between fork and exec.

@@ -188,7 +188,8 @@ fn measure<'a>(sample: &[&'a Server], cutoff: Option<Duration>) -> Vec<Sample<'a
     log::info!("select: measuring {} servers", sample.len());
     let plan = Plan { cutoff, ..Plan::default() };
     let resolver = Resolver::new(resolve::outside_servers(), Egress::outside());
-    match measure::measure_servers(sample, &plan, &Egress::outside(), &resolver, &mut |_, _| true) {
+    let mut alone = measure::Onlooker { progress: &mut |_, _| {}, stop: None };
+    match measure::measure_servers(sample, &plan, &Egress::outside(), &resolver, &mut alone) {
         Ok(found) => sample.iter().copied().zip(found).collect(),
         Err(e) => {
             log::warn!("select: cannot measure: {e}");
