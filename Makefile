@@ -14,7 +14,7 @@ CARGO := $(or $(shell command -v cargo),/usr/bin/cargo)
 
 AMD64 := target/x86_64-unknown-linux-gnu/release/pvpn
 AARCH64 := target/aarch64/aarch64-unknown-linux-gnu/release/pvpn
-SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock
+SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock pkg/no-unwinding.ld
 
 # The lab: emulators, and what makes disk images out of packages.
 PACKAGES := qemu-system-x86 qemu-system-arm mmdebstrap cpio kmod e2fsprogs xz-utils python3 \
@@ -48,7 +48,8 @@ check: setup ## format, lints, import rules, every test but the lab's
 # Release binaries need nothing of the machine they run on: linked statically, at a fixed address, so that a start costs
 # neither a dynamic linker nor relocations (`pvpn status` from cron is mostly its own start), and without the tables for
 # unwinding, since a panic aborts. `--target` keeps the flags away from build scripts and macros.
-STATIC := -C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no
+STATIC := -C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no \
+	-C link-arg=-Wl,-T,$(CURDIR)/pkg/no-unwinding.ld
 
 $(AMD64): $(SOURCES)
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="$(STATIC)" \
