@@ -84,6 +84,21 @@ fn a_restart_leaves_and_a_hopeless_start_is_not_repeated() {
     assert!(read("pkg/openrc/supervised").contains("\n10 | 77 | 78)\n"));
 }
 
+/// Without it `systemctl enable` fails where update-rc.d is, on all of Debian, and enables nothing.
+#[test]
+fn the_openrc_scripts_bear_the_header_that_update_rc_d_asks_for() {
+    for (script, levels) in OPENRC.iter().zip(["2 3 4 5", "S"]) {
+        let text = read(script);
+        let header = text.split("### END INIT INFO").next().unwrap().split("### BEGIN INIT INFO").nth(1);
+        let header = header.unwrap_or_else(|| panic!("{script} has no header"));
+        let name = script.rsplit('/').next().unwrap();
+        for (key, wanted) in [("# Provides:", name), ("# Default-Start:", levels)] {
+            let value = header.lines().find_map(|l| l.strip_prefix(key)).map(str::trim);
+            assert_eq!(value, Some(wanted), "{script}: {key}");
+        }
+    }
+}
+
 #[test]
 fn nothing_opens_when_the_boot_service_stops() {
     for key in ["ExecStop", "ExecStopPost"] {
