@@ -144,7 +144,7 @@ const CLASSES: [Class; 20] = [
         name: "L18",
         rule: "the control socket: 0600 from the moment it is made",
         shown: &[("src/sys/control.rs", "the_socket_is_roots_alone_from_its_first_moment")],
-        control: None,
+        control: Some(("src/sys/control.rs", "a_socket_made_with_the_usual_umask_is_not_roots_alone")),
     },
     Class {
         name: "L19",

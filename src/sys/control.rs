@@ -282,6 +282,25 @@ mod tests {
         assert_eq!(e.kind(), io::ErrorKind::UnexpectedEof);
     }
 
+    /// The control of leak class L18. The umask is the whole process's, so this runs in one of its own.
+    #[test]
+    fn a_socket_made_with_the_usual_umask_is_not_roots_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        const ALONE: &str = "PVPN_TEST_ALONE";
+        if std::env::var_os(ALONE).is_none() {
+            let name = "sys::control::tests::a_socket_made_with_the_usual_umask_is_not_roots_alone";
+            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+            let output = again.args(["--exact", name]).env(ALONE, "1").output().unwrap();
+            assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+            return;
+        }
+        umask(Mode::from_bits_truncate(0o022));
+        let path = std::env::temp_dir().join(format!("pvpn-bare-{}.sock", std::process::id()));
+        let _bare = UnixListener::bind(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o755);
+        fs::remove_file(&path).unwrap();
+    }
+
     /// Leak class L18.
     #[test]
     fn the_socket_is_roots_alone_from_its_first_moment() {
@@ -291,14 +310,8 @@ mod tests {
         let path = dir.join("control.sock");
         assert!(Connection::open(&path).unwrap().is_none());
         let first = Server::listen(&path).unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&path), 0o600);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         drop(first);
-        // Made as sockets are made otherwise, it would be others' for a moment.
-        let otherwise = dir.join("otherwise.sock");
-        let _bare = UnixListener::bind(&otherwise).unwrap();
-        assert_ne!(mode(&otherwise), 0o600);
-        fs::remove_file(&otherwise).unwrap();
         assert!(Connection::open(&path).unwrap().is_none());
         let mut second = Server::listen(&path).unwrap();
         assert!(Connection::open(&path).unwrap().is_some());
