@@ -1,23 +1,22 @@
 //! `list`: what matches, by name, by the provider's score, or measured and sorted.
 
 use super::outside::Outside;
-use super::{place, print};
+use super::place;
 use crate::cli;
 use crate::cli::Global;
 use crate::config::{Config, Fastest};
 use crate::daemon::run::with_provider;
 use crate::error::{Doing, Error, Exit, Result};
-use crate::provider::{ProviderKind, Server};
+use crate::provider::{Provider, ProviderKind, Server};
 use crate::select::probe::{Measured, Plan};
-use crate::select::{Wanted, by_list, natural, shortlist};
+use crate::select::{Wanted, natural, sift};
 use crate::status::Paint;
-use crate::status::listing::{Row, emit_json, table, tabs};
+use crate::status::listing::{Listing, Order, Shape};
 use crate::sys::measure::{Onlooker, measure_servers};
 use crate::sys::resolve::{self, Resolver};
 use crate::sys::signal::Signals;
 use crate::sys::socket::Egress;
 use crate::sys::{terminal, user};
-use crate::time::Duration;
 use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -40,7 +39,6 @@ pub fn run(global: &Global, filter: &cli::Filter, json: bool) -> Result<Exit> {
         (ProviderKind::File, None | Some(Fastest::Api)) => None,
         _ => Some(Outside::open(&config.dir)?),
     };
-    let servers = with_provider(&config, kind, |p| p.list_servers(false))?;
     let shape = match (json, io::stdout().is_terminal()) {
         (true, _) => Shape::Json,
         (false, true) => {
@@ -50,8 +48,14 @@ pub fn run(global: &Global, filter: &cli::Filter, json: bool) -> Result<Exit> {
         (false, false) => Shape::Tabs,
     };
     let resolver = Resolver::new(resolve::outside_servers(), Egress::outside());
-    let text = list(&servers, filter, &config, shape, &mut |s| measure_all(s, &resolver))?;
-    print(&text)
+    let measure = &mut |servers: &[&Server]| measure_all(servers, &resolver);
+    let listing = with_provider(&config, kind, |p| list(p, filter, &config, shape, measure))?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let written = listing.emit(&mut |text| out.write_all(text.as_bytes())).and_then(|()| out.flush());
+    match written {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e).doing(|| "write to standard output"),
+        _ => Ok(Exit::Done),
+    }
 }
 
 /// Somebody else's configuration, or none of one's own, is root's matter; a mistake in a file that can be read is not.
@@ -63,50 +67,39 @@ fn needs_root(e: Error, dir: &std::path::Path) -> Error {
     Error::new(Exit::NotPermitted, format!("{e}; or run it with sudo"))
 }
 
-/// How the rows are printed.
-#[derive(Clone, Copy)]
-pub enum Shape {
-    Table { width: usize, paint: Paint },
-    Tabs,
-    Json,
-}
-
-/// The text to print. `measure` is asked for round trips with `--fastest ping` alone: `fastest` of the configuration
-/// is how `connect` chooses, not how a list is sorted.
+/// What to print, sorted; one server is looked at at a time, but for measuring. `measure` is asked for round trips with
+/// `--fastest ping` alone: `fastest` of the configuration is how `connect` chooses, not how a list is sorted.
 pub fn list(
-    servers: &[Server],
+    provider: &mut dyn Provider,
     filter: &cli::Filter,
     config: &Config,
     shape: Shape,
     measure: &mut dyn FnMut(&[&Server]) -> Result<Vec<Measured>>,
-) -> Result<String> {
-    let mut matching = shortlist(servers, &Wanted::to_list(filter, config))?.servers;
-    matching.sort_by(|a, b| natural(&a.name, &b.name));
-    let mut rows: Vec<(&Server, Option<Duration>)> = match filter.fastest {
-        Some(Fastest::Ping) => {
-            let measured = measure(&matching)?;
-            matching.into_iter().zip(measured.into_iter().map(|m| m.rtt)).collect()
-        }
-        _ => matching.into_iter().map(|s| (s, None)).collect(),
-    };
-    match filter.fastest {
-        Some(Fastest::Ping) => {
-            rows.sort_by(|(a, x), (b, y)| {
-                (x.is_none(), x).cmp(&(y.is_none(), y)).then_with(|| by_list(a, b))
-            });
-        }
-        Some(Fastest::Api) => rows.sort_by(|(a, _), (b, _)| by_list(a, b)),
-        None => (),
-    }
+) -> Result<Listing> {
+    let wanted = Wanted::to_list(filter, config);
+    let mut listing = Listing::new(shape);
+    // The servers of a PIA region are as good as each other: it is one row, with the first or fastest of them.
     let mut regions = HashSet::new();
-    // The servers of a PIA region are as good as each other: it is one row, with the first of them.
-    rows.retain(|(s, _)| s.region.as_ref().is_none_or(|region| regions.insert(region)));
-    let rows: Vec<Row> = rows.into_iter().map(|(s, rtt)| Row::new(s, rtt)).collect();
-    Ok(match shape {
-        Shape::Table { width, paint } => table(&rows, width, paint),
-        Shape::Tabs => tabs(&rows),
-        Shape::Json => emit_json(&rows),
-    })
+    let mut is_first = |s: &Server| s.region.as_ref().is_none_or(|region| regions.insert(region.clone()));
+    if filter.fastest != Some(Fastest::Ping) {
+        let keep = &mut |s: Server| {
+            if is_first(&s) {
+                listing.push(&s, None);
+            }
+        };
+        sift(provider, &wanted, keep)?;
+        listing.sort(if filter.fastest == Some(Fastest::Api) { Order::Score } else { Order::Name });
+        return Ok(listing);
+    }
+    let mut matching = Vec::new();
+    sift(provider, &wanted, &mut |s| matching.push(s))?;
+    matching.sort_by(|a, b| natural(&a.name, &b.name));
+    let matching: Vec<&Server> = matching.iter().collect();
+    let mut rows: Vec<_> = matching.iter().zip(measure(&matching)?).map(|(s, m)| (*s, m.rtt)).collect();
+    rows.sort_by_key(|(_, rtt)| (rtt.is_none(), *rtt));
+    rows.into_iter().filter(|(s, _)| is_first(s)).for_each(|(s, rtt)| listing.push(s, rtt));
+    listing.sort(Order::Rtt);
+    Ok(listing)
 }
 
 /// Measures all of them outside the tunnel, with progress on standard error if that is a terminal. `resolver` finds

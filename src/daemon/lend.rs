@@ -21,8 +21,11 @@ impl Lent {
         self.0.iter().any(|(_, loan, _)| *loan == what)
     }
 
-    pub fn give_back(&mut self, id: ClientId) {
+    /// Whether this client had the way out: it may have logged in or out.
+    pub fn give_back(&mut self, id: ClientId) -> bool {
+        let had_outside = self.0.iter().any(|(client, loan, _)| *client == id && *loan == Loan::Outside);
         self.0.retain(|(client, ..)| *client != id);
+        had_outside
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -63,7 +66,7 @@ mod tests {
         let mut lent = Lent::default();
         lent.0.push((1, Loan::Drop, Instant::BOOT + DROP));
         lent.0.push((2, Loan::Outside, Instant::BOOT + OUTSIDE));
-        lent.give_back(2);
+        assert!(lent.give_back(2) && !lent.give_back(2));
         assert!(lent.has(Loan::Drop) && !lent.has(Loan::Outside));
         assert_eq!(lent.poll_timeout(), Some(Instant::BOOT + DROP));
         lent.wake(Instant::BOOT + DROP - secs(1));

@@ -178,7 +178,9 @@ impl Daemon {
             Event::Client(id, ask) => self.handle_ask(now, id, ask),
             Event::ClientGone(id) => {
                 self.clients.forget(id);
-                self.lent.give_back(id);
+                if self.lent.give_back(id) {
+                    self.begin_session(now);
+                }
             }
             Event::Signal(Signal::Disconnect) => self.disconnect(now, None),
             Event::Signal(Signal::Leave) => self.leave(),

@@ -26,7 +26,7 @@ use crate::sys::notify::Notify;
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::signal::{self, Signals};
 use crate::sys::worker::{Lane, Workers};
-use crate::sys::{Machine, System};
+use crate::sys::{self, Machine, System};
 use crate::time::Instant;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -160,7 +160,11 @@ impl Supervisor {
             Source::Signal => self.read_signals(),
             Source::Worker => {
                 for event in self.workers.poll_answers() {
+                    let had_list = matches!(event, Event::Chosen { .. } | Event::Kept(..));
                     self.handle(event);
+                    if had_list {
+                        sys::memory::give_back();
+                    }
                 }
             }
             Source::Listener => self.server.accept(),

@@ -3,7 +3,7 @@
 use super::names::{folded, is_in_city, is_named, natural};
 use super::wanted::Wanted;
 use crate::error::{Error, Exit};
-use crate::provider::{Country, Server};
+use crate::provider::{Country, Provider, Server};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
@@ -71,19 +71,87 @@ const SAMPLE: usize = 40;
 /// Sample where the list has no scores to choose by (PIA: about 160 regions); chosen: each region or city once.
 const SAMPLE_UNSCORED: usize = 250;
 
-/// Filters and orders.
-pub fn shortlist<'a>(servers: &'a [Server], wanted: &Wanted) -> Result<Shortlist<'a>, NoServer> {
-    let mut left: Vec<&Server> = servers.iter().collect();
-    for filter in filters(servers, wanted) {
-        let before = left.len();
-        left.retain(|s| passes(s, filter, wanted));
-        if left.is_empty() {
-            return Err(NoServer { filter: Some(filter), removed: before, value: asked(filter, wanted) });
+/// What a list has data for: a filter without any removes nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    regions: bool,
+    cities: bool,
+    loads: bool,
+}
+
+impl Known {
+    fn note(&mut self, s: &Server) {
+        self.regions |= s.region.is_some();
+        self.cities |= s.city.is_some();
+        self.loads |= s.load.is_some();
+    }
+
+    /// Whether a filter of this wish depends on it.
+    fn matters(wanted: &Wanted) -> bool {
+        wanted.city.is_some() || wanted.threshold.is_some() || !wanted.regions.is_empty()
+    }
+}
+
+/// The filters, for one server at a time.
+struct Sieve<'w> {
+    wanted: &'w Wanted,
+    filters: Vec<Filter>,
+    /// How many came to each filter, and behind the last.
+    came: Vec<usize>,
+}
+
+impl<'w> Sieve<'w> {
+    fn new(wanted: &'w Wanted, known: Known) -> Sieve<'w> {
+        let filters = filters(known, wanted);
+        let came = vec![0; filters.len() + 1];
+        Sieve { wanted, filters, came }
+    }
+
+    fn admits(&mut self, s: &Server) -> bool {
+        let stopped = self.filters.iter().position(|&filter| !passes(s, filter, self.wanted));
+        let last = stopped.unwrap_or(self.filters.len());
+        self.came.iter_mut().take(last + 1).for_each(|n| *n += 1);
+        stopped.is_none()
+    }
+
+    /// Whether any was admitted; else what removed the last ones.
+    fn verdict(&self) -> Result<(), NoServer> {
+        match self.came.iter().position(|&n| n == 0) {
+            None => Ok(()),
+            // Nobody came at all.
+            Some(0) => Err(NoServer { filter: None, removed: 0, value: String::new() }),
+            Some(nth) => {
+                let filter = self.filters[nth - 1];
+                let (removed, value) = (self.came[nth - 1], asked(filter, self.wanted));
+                Err(NoServer { filter: Some(filter), removed, value })
+            }
         }
     }
-    if left.is_empty() {
-        return Err(NoServer { filter: None, removed: 0, value: String::new() });
+}
+
+/// Keeps the servers that pass. A long list is looked at one server at a time; twice, where a filter has to know first
+/// what there is data for.
+pub fn sift(provider: &mut dyn Provider, wanted: &Wanted, keep: &mut dyn FnMut(Server)) -> Result<(), Error> {
+    let mut known = Known::default();
+    if Known::matters(wanted) {
+        provider.visit_servers(false, &mut |s| known.note(&s))?;
     }
+    let mut sieve = Sieve::new(wanted, known);
+    provider.visit_servers(false, &mut |s| {
+        if sieve.admits(&s) {
+            keep(s);
+        }
+    })?;
+    Ok(sieve.verdict()?)
+}
+
+/// Filters and orders.
+pub fn shortlist<'a>(servers: &'a [Server], wanted: &Wanted) -> Result<Shortlist<'a>, NoServer> {
+    let mut known = Known::default();
+    servers.iter().for_each(|s| known.note(s));
+    let mut sieve = Sieve::new(wanted, known);
+    let mut left: Vec<&Server> = servers.iter().filter(|s| sieve.admits(s)).collect();
+    sieve.verdict()?;
     left.sort_by(|a, b| preference(a, wanted).cmp(&preference(b, wanted)).then_with(|| by_list(a, b)));
     let best = preference(left[0], wanted);
     let alike = left.iter().take_while(|s| preference(s, wanted) == best).count();
@@ -112,21 +180,20 @@ impl<'a> Shortlist<'a> {
 }
 
 /// The filters that were asked for and that the list has data for, in the order of the error a person expects.
-fn filters(servers: &[Server], wanted: &Wanted) -> Vec<Filter> {
+fn filters(known: Known, wanted: &Wanted) -> Vec<Filter> {
     if wanted.server.is_some() {
-        let known =
+        let all =
             [(Filter::Server, true), (Filter::SecureCore, wanted.secure_core), (Filter::P2p, wanted.p2p)];
-        return known.into_iter().filter_map(|(f, on)| on.then_some(f)).collect();
+        return all.into_iter().filter_map(|(f, on)| on.then_some(f)).collect();
     }
-    let pia = servers.iter().any(|s| s.region.is_some());
     [
         (Filter::Country, !wanted.countries.is_empty()),
-        (Filter::City, wanted.city.is_some() && (pia || servers.iter().any(|s| s.city.is_some()))),
-        (Filter::Region, !wanted.regions.is_empty() && pia),
+        (Filter::City, wanted.city.is_some() && (known.regions || known.cities)),
+        (Filter::Region, !wanted.regions.is_empty() && known.regions),
         (Filter::SecureCore, wanted.secure_core),
         (Filter::P2p, wanted.p2p),
         (Filter::Forwarding, wanted.p2p && wanted.forwarding),
-        (Filter::Load, wanted.threshold.is_some() && servers.iter().any(|s| s.load.is_some())),
+        (Filter::Load, wanted.threshold.is_some() && known.loads),
     ]
     .into_iter()
     .filter_map(|(f, on)| on.then_some(f))
@@ -188,12 +255,16 @@ pub(super) fn preference(s: &Server, wanted: &Wanted) -> (u8, u8, usize, usize) 
 
 /// The provider's own order: score, then load, then name; what has no data comes after what has.
 pub fn by_list(a: &Server, b: &Server) -> Ordering {
-    let known = |s: &Server| (s.score.is_none(), s.score.unwrap_or_default());
-    let (a_score, b_score) = (known(a), known(b));
+    by_score((a.score, a.load), (b.score, b.load)).then_with(|| natural(&a.name, &b.name))
+}
+
+/// As [`by_list`], by score and load alone.
+pub fn by_score(a: (Option<f64>, Option<u8>), b: (Option<f64>, Option<u8>)) -> Ordering {
+    let known = |score: Option<f64>| (score.is_none(), score.unwrap_or_default());
+    let (a_score, b_score) = (known(a.0), known(b.0));
     (a_score.0.cmp(&b_score.0))
         .then(a_score.1.total_cmp(&b_score.1))
-        .then((a.load.is_none(), a.load).cmp(&(b.load.is_none(), b.load)))
-        .then_with(|| natural(&a.name, &b.name))
+        .then((a.1.is_none(), a.1).cmp(&(b.1.is_none(), b.1)))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ mod standing;
 mod wanted;
 
 pub use decide::{By, Choice, Decision, Sample, decide};
-pub use filter::{Filter, NoServer, Shortlist, by_list, shortlist};
+pub use filter::{Filter, NoServer, Shortlist, by_list, by_score, shortlist, sift};
 pub use names::{is_named, natural};
 pub use standing::{Outlook, is_first_choice, meets, outlook, rivals};
 pub use wanted::Wanted;

@@ -1,6 +1,6 @@
 //! Tests of the snapshot and the list.
 
-use super::listing::{Row, emit_json, table, tabs};
+use super::listing::{Listing, Shape};
 use super::*;
 use crate::provider::{Country, Endpoint, Features};
 use crate::time::{UnixTime, millis};
@@ -131,24 +131,35 @@ fn server(name: &str) -> Server {
 
 #[test]
 fn a_list_is_a_table_for_people_and_tabs_for_pipes() {
-    let rows = [Row::new(&server("NL#1"), None), Row::new(&server("NL#100\t"), Some(millis(12)))];
+    let rows = [(server("NL#1"), None), (server("NL#100\t"), Some(millis(12)))];
+    let text = |shape, rows: &[(Server, Option<crate::time::Duration>)]| {
+        let (mut listing, mut text) = (Listing::new(shape), String::new());
+        rows.iter().for_each(|(s, rtt)| listing.push(s, *rtt));
+        let end: Result<(), ()> = listing.emit(&mut |piece| {
+            text.push_str(piece);
+            Ok(())
+        });
+        assert!(end.is_ok());
+        text
+    };
+    let table = |width| Shape::Table { width, paint: Paint::Plain };
     assert_eq!(
-        table(&rows, 120, Paint::Plain),
+        text(table(120), &rows),
         "NAME     COUNTRY  CITY  FEATURES             LOAD  ENDPOINT             RTT\n\
          NL#1     NL       -     p2p,port-forwarding     7  203.0.113.11:51820     -\n\
          NL#100?  NL       -     p2p,port-forwarding     7  203.0.113.11:51820  12.0\n"
     );
     assert_eq!(
-        tabs(&rows),
+        text(Shape::Tabs, &rows),
         "NL#1\tNL\t-\tp2p,port-forwarding\t7\t203.0.113.11:51820\t-\n\
          NL#100?\tNL\t-\tp2p,port-forwarding\t7\t203.0.113.11:51820\t12.0\n"
     );
-    assert!(table(&rows, 40, Paint::Plain).lines().all(|l| l.len() <= 40));
+    assert!(text(table(40), &rows).lines().all(|l| l.len() <= 40));
     assert_eq!(
-        emit_json(&rows[..1]),
+        text(Shape::Json, &rows[..1]),
         "[{\"provider\":\"proton\",\"name\":\"NL#1\",\"country\":\"NL\",\"city\":null,\
          \"features\":[\"p2p\",\"port-forwarding\"],\"load\":7,\"endpoint\":\"203.0.113.11:51820\",\"rtt_ms\":null}]\n"
     );
-    assert_eq!(emit_json(&[]), "[]\n");
-    assert_eq!(tabs(&[]), "");
+    assert_eq!(text(Shape::Json, &[]), "[]\n");
+    assert_eq!(text(Shape::Tabs, &[]), "");
 }

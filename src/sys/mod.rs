@@ -14,6 +14,7 @@ pub mod http;
 pub mod icmp;
 pub mod inotify;
 pub mod measure;
+pub mod memory;
 pub mod names;
 pub mod net;
 pub mod netlink;

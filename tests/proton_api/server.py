@@ -2,11 +2,11 @@
 """A stand-in for Proton's VPN API, over real TLS, for tests: standard library and the openssl program only.
 
     server.py --dir DIR [--listen 127.0.0.1] [--port 0] [--name localhost]... [--entry IP] [--wg-key KEY]
-              [--wg-interface wg0] [--tunnel-address 10.2.0.2] [--list FILE]
+              [--wg-interface wg0] [--peer NAMESPACE/INTERFACE]... [--tunnel-address 10.2.0.2] [--list FILE]
 
 Writes DIR/ca.pem (give it as ca_file) and prints one line of JSON: {"port":..,"wrong_host_port":..}. The second port
-serves a certificate for another name. With --wg-interface each certificate installs its peer by `wg set`, from the
-Ed25519 key that was sent, so that only a rightly derived key passes traffic.
+serves a certificate for another name. With --wg-interface and --peer each certificate installs its peer by `wg set`, here
+or in other network namespaces, from the Ed25519 key that was sent, so that only a rightly derived key passes traffic.
 
 GET /_test returns what was seen; POST /_test changes the world (see World.change). Neither is Proton's.
 """
@@ -84,6 +84,7 @@ class World:
         if options.list:
             with open(options.list, "rb") as f:
                 self.list = f.read()
+        self.packed = (None, b"")
         self.modified = email.utils.formatdate(int(time.time()), usegmt=True)
 
     def change(self, what):
@@ -188,7 +189,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.cut()
         packed = "gzip" in (self.headers.get("Accept-Encoding") or "") and len(data) > 1000
         if packed:
-            data = gzip.compress(data, 1)
+            data = self.pack(data)
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", "0" if status == 304 else str(len(data)))
@@ -208,6 +209,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 time.sleep(fault.get("pause", 0.2))
             return None
         return self.wfile.write(data)
+
+    def pack(self, data):
+        """The list is long, and the same for everybody: packed once."""
+        with self.world.lock:
+            if data is not self.world.list:
+                return gzip.compress(data, 1)
+            if self.world.packed[0] is not data:
+                self.world.packed = (data, gzip.compress(data, 1))
+            return self.world.packed[1]
 
     def stumble(self, fault):
         """Answers wrongly in place of the API; False for faults that only spoil the reply."""
@@ -411,10 +421,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
                              "netshield-level": features.get("NetShieldLevel"), "moderate-nat": False}}
 
     def install(self, public):
-        interface = self.world.options.wg_interface
-        if interface:
-            allowed = self.world.options.tunnel_address + "/32"
-            subprocess.run(["wg", "set", interface, "peer", public, "allowed-ips", allowed], check=True)
+        options = self.world.options
+        places = [([], options.wg_interface)] if options.wg_interface else []
+        for peer in options.peer or []:
+            namespace, interface = peer.split("/")
+            places.append((["ip", "netns", "exec", namespace], interface))
+        for prefix, interface in places:
+            allowed = options.tunnel_address + "/32"
+            subprocess.run([*prefix, "wg", "set", interface, "peer", public, "allowed-ips", allowed], check=True)
 
 
 def make_certificates(directory, names):
@@ -471,6 +485,7 @@ def main():
     parser.add_argument("--entry", default="203.0.113.11")
     parser.add_argument("--wg-key", default=KEYS[0])
     parser.add_argument("--wg-interface")
+    parser.add_argument("--peer", action="append")
     parser.add_argument("--tunnel-address", default="10.2.0.2")
     parser.add_argument("--list")
     options = parser.parse_args()

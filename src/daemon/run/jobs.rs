@@ -124,13 +124,15 @@ pub fn choose(round: u64, how: How, question: Question) -> impl FnOnce() -> Even
 fn ranked(how: &How, question: &Question) -> Result<Choice> {
     let Question { wish, memory, current, returns } = question;
     let entry = wish.server.as_deref().and_then(entry_address);
+    let wanted = wish.wanted(how.config.port_forwarding.enable);
     let servers = how.with_provider(wish.provider, |p| {
         if let Some(entry) = entry {
             p.prefer_entry(entry);
         }
-        p.list_servers(false)
+        let mut passed = Vec::new();
+        select::sift(p, &wanted, &mut |s| passed.push(s))?;
+        Ok(passed)
     })?;
-    let wanted = wish.wanted(how.config.port_forwarding.enable);
     let list = select::shortlist(&servers, &wanted)?;
     let sample = match (wish.fastest, current) {
         _ if wish.server.is_some() => Vec::new(),

@@ -91,6 +91,18 @@ fn a_renewal_waits_while_a_server_is_being_taken() {
 }
 
 #[test]
+fn a_command_that_was_let_out_may_have_logged_in() {
+    let mut s = Story::by_proton();
+    s.handle(kept(0, Some("it has ended")));
+    s.handle(Event::Client(2, Ask::Lend(control::Loan::Outside)));
+    s.seen.clear();
+    s.handle(Event::ClientGone(2));
+    assert!(s.seen.contains(&"Keep".to_owned()), "{:?}", s.seen);
+    s.handle(kept(3600, None));
+    assert_eq!(s.health(), Verdict::Ok);
+}
+
+#[test]
 fn a_file_has_no_session() {
     let mut s = Story::connected(true);
     assert!(!s.seen.contains(&"Keep".to_owned()));

@@ -54,7 +54,7 @@ impl Proton<'_> {
         let wall = self.clock().wall();
         let stamp = self.list.as_ref().map(|(_, stamp)| stamp.clone());
         let is_current = stamp.as_ref().is_some_and(|s| is_fresh(s.checked_at, wall, LIST_FRESH_SECS));
-        if self.hurry && stamp.is_some() {
+        if (self.hurry || self.is_away) && stamp.is_some() {
             return Ok(());
         }
         if refresh || !is_current {
@@ -67,6 +67,7 @@ impl Proton<'_> {
             return self.take(fetched, wall);
         }
         if stamp.is_some_and(|s| !is_fresh(s.loads_at, wall, LOADS_FRESH_SECS)) {
+            self.api.begin(PATIENCE);
             self.refresh_loads(wall);
         }
         Ok(())
@@ -139,7 +140,10 @@ impl Proton<'_> {
                 log::debug!("proton: {count} loads refreshed");
                 stamp.loads_at = wall;
             }
-            Err(why) => log::warn!("proton: {why}; the loads shown are older than half an hour"),
+            Err(why) => {
+                log::warn!("proton: {why}; the loads shown are older than half an hour");
+                self.is_away = why.exit() == Exit::Provider;
+            }
         }
         self.list = Some((list.into_inner(), stamp));
         self.keep_list();

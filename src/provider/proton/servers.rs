@@ -219,8 +219,15 @@ impl ServerList {
             },
             endpoint: Endpoint::Addr(SocketAddr::new(IpAddr::V4(physical.entry), view.port)),
             tcp_probe: None,
-            exit_address: physical.exit.map(IpAddr::V4),
+            exit_address: self.exit(logical, physical.entry).map(IpAddr::V4),
         }
+    }
+
+    /// Where this entry comes out, if that is one place: entry and key are all that a handshake tells a shared node.
+    fn exit(&self, logical: &Logical, entry: Ipv4Addr) -> Option<Ipv4Addr> {
+        let mut exits = self.enabled(logical).filter(|p| p.entry == entry).map(|p| p.exit);
+        let first = exits.next()?;
+        first.filter(|_| exits.all(|exit| exit == first))
     }
 
     /// Orders by name as people count: `NL#2` before `NL#12`.

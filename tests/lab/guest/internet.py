@@ -46,7 +46,8 @@ def udp(ns, address, port):
 
 class Dns:
     NAMES = {"inet.lab": "203.0.113.80", "vpn1.lab": "203.0.113.11", "vpn2.lab": "203.0.113.12", "vpn3.lab": "203.0.113.13",
-             "www.pia.test": "203.0.113.80", "list.pia.test": "203.0.113.80"}
+             "www.pia.test": "203.0.113.80", "list.pia.test": "203.0.113.80",
+             "api.proton.test": "203.0.113.80"}
 
     def __init__(self, ns, address):
         self.names = dict(self.NAMES, **{"which.lab": address})

@@ -123,7 +123,7 @@ captured() {
     within 5 fails test -e "/proc/$(cat "$RUN/$1.pid")"
     cp "$RUN/$1.pcap" "/lab/out/$SCENARIO-$1.pcap"
 }
-# leaks NAME [since-tunnel] [pia]: what in a capture is neither WireGuard nor on the allow list; passes when that is nothing.
+# leaks NAME [since-tunnel] [pia] [proton]: what in a capture is neither WireGuard nor on the allow list; passes when that is nothing.
 # since-tunnel: what left before the first WireGuard packet does not count, since the machine was open then.
 leaks() { python3 /lab/guest/leaks.py "$RUN/$1.pcap" "${@:2}"; }
 

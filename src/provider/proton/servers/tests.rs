@@ -59,6 +59,18 @@ fn a_server_is_read_with_all_that_is_known() {
 }
 
 #[test]
+fn an_entry_that_comes_out_at_several_places_has_no_known_one() {
+    let text = LIST.replace("192.0.2.24", "192.0.2.22");
+    let list = ServerList::parse(text.as_bytes()).unwrap();
+    let exit = |list: &ServerList| {
+        let servers = shown(list, 2, Some("192.0.2.22"));
+        servers.iter().find(|s| s.name == "UK#12").unwrap().exit_address
+    };
+    assert_eq!(exit(&list), None);
+    assert_eq!(exit(&self::list()), Some("192.0.2.23".parse().unwrap()));
+}
+
+#[test]
 fn servers_come_in_the_order_of_their_numbers_without_offline_and_senseless_ones() {
     assert_eq!(names(&shown(&list(), 2, None)), ["IS-NL#1", "NL#85", "NL-FREE#3", "UK#12"]);
 }
