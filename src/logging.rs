@@ -30,6 +30,8 @@ pub enum Mirror {
     None,
     /// A person's terminal, or a file of somebody's choice.
     Plain,
+    /// The same with `-q`.
+    Errors,
     /// The journal: it has its own clock, and takes the level from a prefix (sd-daemon(3)).
     Journal,
 }
@@ -37,11 +39,15 @@ pub enum Mirror {
 impl Mirror {
     /// For a supervisor in the foreground: the journal if that is where standard error leads (systemd.exec(5),
     /// JOURNAL_STREAM).
-    pub fn of_stderr() -> Mirror {
+    pub fn of_stderr(quiet: bool) -> Mirror {
         let stream = env::var("JOURNAL_STREAM").unwrap_or_default();
         let is_journal = fs::metadata("/proc/self/fd/2")
             .is_ok_and(|meta| stream == format!("{}:{}", meta.dev(), meta.ino()));
-        if is_journal { Mirror::Journal } else { Mirror::Plain }
+        match (is_journal, quiet) {
+            (true, _) => Mirror::Journal,
+            (false, true) => Mirror::Errors,
+            (false, false) => Mirror::Plain,
+        }
     }
 }
 
@@ -118,7 +124,8 @@ fn log_supervisor(record: &Record<'_>, file: &Mutex<LogFile>, mirror: Mirror) {
     file.lock().unwrap_or_else(PoisonError::into_inner).write(&line);
     let mirrored = match mirror {
         Mirror::None => return,
-        Mirror::Plain => format!("{word} {text}\n"),
+        Mirror::Errors if record.level() > Level::Error => return,
+        Mirror::Plain | Mirror::Errors => format!("{word} {text}\n"),
         Mirror::Journal => format!("<{}>{text}\n", priority(record.level())),
     };
     // A closed terminal is no reason to stop.

@@ -36,7 +36,7 @@ pub fn run(global: &Global, flags: &Connect) -> Result<Exit> {
     if flags.foreground {
         let signals = Signals::block().doing(|| "block signals")?;
         let lock = supervisor::take_its_place(global.quiet)?;
-        logging::init_supervisor(&config.dir, global.verbose, logging::Mirror::of_stderr());
+        logging::init_supervisor(&config.dir, global.verbose, logging::Mirror::of_stderr(global.quiet));
         return run::run(Start { config, wish: Some(wish), is_service: true, client: None, lock, signals });
     }
     supervisor::ask(global, &Ask::Connect(Box::new(wish.clone())), LIMIT, |lock| {

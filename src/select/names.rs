@@ -4,9 +4,11 @@ use crate::provider::{ProviderKind, Server};
 use std::cmp::Ordering;
 use std::net::{IpAddr, SocketAddr};
 
-/// Whether `name` names this server: its name, host name, id, region, or entry address with or without port.
+/// Whether `name` names this server: its name, host name, id (a file's with or without `.conf`), region, or entry
+/// address with or without port.
 pub fn is_named(s: &Server, name: &str) -> bool {
-    let texts = [Some(s.name.as_str()), s.host.as_deref(), Some(s.id.as_str()), s.region.as_deref()];
+    let stem = s.id.strip_suffix(".conf");
+    let texts = [Some(s.name.as_str()), s.host.as_deref(), Some(s.id.as_str()), stem, s.region.as_deref()];
     if texts.into_iter().flatten().any(|t| t.eq_ignore_ascii_case(name)) {
         return true;
     }

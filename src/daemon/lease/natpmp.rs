@@ -251,7 +251,7 @@ impl NatPmp {
         match reply.answer {
             Answer::ExternalAddress(address) if !address.is_unspecified() => {
                 if self.external != Some(IpAddr::V4(address)) {
-                    debug!("lease: the gateway's external address is {address}");
+                    info!("lease: the server's exit address is {address}");
                 }
                 self.external = Some(address.into());
             }

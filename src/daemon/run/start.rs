@@ -7,7 +7,7 @@ use super::super::record::Record;
 use super::super::sync::{self, Sync};
 use super::super::wish::Wish;
 use super::{CONTROL, RECORD, Supervisor, kernel, memory, port, watch};
-use crate::change::{recover, state};
+use crate::change::{FIREWALL, recover, state};
 use crate::config::{Config, load};
 use crate::error::{Doing, Exit, Result};
 use crate::provider::Connection;
@@ -127,7 +127,10 @@ impl Supervisor {
                 self.daemon.adopt(now, wall, record, ready);
             }
             None if self.changes.owed().next().is_some() => {
-                log::warn!("change: an earlier supervisor left changes behind; they are undone");
+                // A kill switch that stays closed is nothing left behind.
+                if self.changes.owed().any(|(tag, _)| tag != FIREWALL) {
+                    log::warn!("change: an earlier supervisor left changes behind; they are undone");
+                }
                 let policy = self.daemon.policy();
                 if policy.killswitch
                     && let Err(e) = self.load_policy(&policy)

@@ -149,7 +149,10 @@ fn a_server_is_named_in_many_ways_and_place_and_load_do_not_matter_then() {
             s.host = Some("node-nl-01.example.net".into());
             s.endpoint = Endpoint::Addr("[2001:db8::7]:51820".parse().unwrap());
         }),
-        server("home", |s| s.endpoint = Endpoint::Name { host: "vpn.example".into(), port: 1 }),
+        server("home", |s| {
+            s.id = "nl-31.conf".into();
+            s.endpoint = Endpoint::Name { host: "vpn.example".into(), port: 1 };
+        }),
     ];
     let named = |n: &str| Wanted { server: Some(n.into()), threshold: Some(5), ..countries(&["CH"]) };
     for (name, is) in [
@@ -160,6 +163,8 @@ fn a_server_is_named_in_many_ways_and_place_and_load_do_not_matter_then() {
         ("2001:db8::7", "NL#2"),
         ("id-NL#2", "NL#2"),
         ("vpn.example", "home"),
+        ("nl-31.conf", "home"),
+        ("nl-31", "home"),
     ] {
         assert_eq!(names(&list, &named(name)), [is], "{name}");
         assert!(shortlist(&list, &named(name)).unwrap().sample().is_empty());
