@@ -105,6 +105,7 @@ install_services() {
     case $INIT in systemd | both)
         put 0644 "$here/systemd/pvpn.service" "$UNITDIR/pvpn.service"
         put 0644 "$here/systemd/pvpn-killswitch.service" "$UNITDIR/pvpn-killswitch.service"
+        put 0644 "$here/systemd/nftables.service.d.conf" "$UNITDIR/nftables.service.d/pvpn.conf"
         ;;
     esac
     case $INIT in openrc | both)

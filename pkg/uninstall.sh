@@ -63,7 +63,8 @@ remove_files() {
     for file in "$BINDIR/pvpn" "$MANDIR/man8/pvpn.8" "$BASHDIR/pvpn" "$ZSHDIR/_pvpn" "$FISHDIR/pvpn.fish" \
         "$DOCDIR/config.ini.example" "$DOCDIR/examples/cron" "$DOCDIR/examples/backup.cron" \
         "$DOCDIR/examples/qbittorrent-after-pvpn.conf" "$DOCDIR/examples/dhcpcd.conf" \
-        "$UNITDIR/pvpn.service" "$UNITDIR/pvpn-killswitch.service" "$INITDIR/pvpn" "$INITDIR/pvpn-killswitch" \
+        "$UNITDIR/pvpn.service" "$UNITDIR/pvpn-killswitch.service" "$UNITDIR/nftables.service.d/pvpn.conf" \
+        "$INITDIR/pvpn" "$INITDIR/pvpn-killswitch" \
         "$NMDIR/90-pvpn.conf" "$NETWORKDIR/00-pvpn.network" "$NETWORKDDIR/90-pvpn.conf" \
         "$LIBDIR/supervised" "$LIBDIR/uninstall.sh"; do
         rm -f "$DESTDIR$file"
@@ -71,6 +72,7 @@ remove_files() {
     rm -f "$DESTDIR$DOCDIR"/*.md
     # Ours, and those that hold nothing any more.
     for dir in "$DOCDIR/examples" "$DOCDIR" "$LIBDIR" "${LIBDIR%/*}" "$NETWORKDDIR" "$BASHDIR" "${BASHDIR%/*}" \
+        "$UNITDIR/nftables.service.d" \
         "$FISHDIR" "${FISHDIR%/*}" "$ZSHDIR" "${ZSHDIR%/*}"; do
         rmdir "$DESTDIR$dir" 2>/dev/null || true
     done

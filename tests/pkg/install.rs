@@ -13,6 +13,7 @@ const LAID_OUT: &str = "\
 0755 etc/init.d/pvpn-killswitch
 0644 etc/systemd/network/00-pvpn.network
 0644 etc/systemd/networkd.conf.d/90-pvpn.conf
+0644 etc/systemd/system/nftables.service.d/pvpn.conf
 0644 etc/systemd/system/pvpn-killswitch.service
 0644 etc/systemd/system/pvpn.service
 0700 root/.pvpn-cli/

@@ -87,12 +87,12 @@ fn a_restart_leaves_and_a_hopeless_start_is_not_repeated() {
 /// Without it `systemctl enable` fails where update-rc.d is, on all of Debian, and enables nothing.
 #[test]
 fn the_openrc_scripts_bear_the_header_that_update_rc_d_asks_for() {
-    for (script, levels) in OPENRC.iter().zip(["2 3 4 5", "S"]) {
+    for script in OPENRC {
         let text = read(script);
         let header = text.split("### END INIT INFO").next().unwrap().split("### BEGIN INIT INFO").nth(1);
         let header = header.unwrap_or_else(|| panic!("{script} has no header"));
         let name = script.rsplit('/').next().unwrap();
-        for (key, wanted) in [("# Provides:", name), ("# Default-Start:", levels)] {
+        for (key, wanted) in [("# Provides:", name), ("# Default-Start:", "2 3 4 5")] {
             let value = header.lines().find_map(|l| l.strip_prefix(key)).map(str::trim);
             assert_eq!(value, Some(wanted), "{script}: {key}");
         }
@@ -108,6 +108,15 @@ fn nothing_opens_when_the_boot_service_stops() {
     assert!(script.contains("\nstop()\n{\n\treturn 0\n}\n"), "{script}");
     // Debian's OpenRC has no localmount: needing it would keep the service from starting.
     assert!(!script.lines().any(|l| l.trim_start().starts_with("need ")), "{script}");
+}
+
+/// Debian's nftables.service would flush the ruleset at shutdown.
+#[test]
+fn nftables_leaves_our_tables_when_it_stops() {
+    let stops = values("pkg/systemd/nftables.service.d.conf", "ExecStop");
+    assert_eq!(stops.len(), 2, "{stops:?}");
+    assert_eq!(stops[0], "", "the unit's own goes");
+    assert!(!read("pkg/systemd/nftables.service.d.conf").contains("nft flush"));
 }
 
 #[test]
