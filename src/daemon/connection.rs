@@ -146,9 +146,12 @@ impl Daemon {
         self.actions.push_back(Action::Choose { round, hurry, wish, memory, current, returns });
     }
 
-    /// The server in use is bad, and no round was in vain yet: what is known has to do.
+    /// The server in use is bad, and no round was in vain yet; or all is well with it. What is known has to do.
     fn is_hurried(&self) -> bool {
-        matches!(self.phase.purpose(), Some(Purpose::Replace(_))) && !self.phase.was_in_vain()
+        match self.phase.purpose() {
+            Some(Purpose::Replace(_)) => !self.phase.was_in_vain(),
+            purpose => purpose == Some(&Purpose::Return),
+        }
     }
 
     pub(super) fn handle_chosen(&mut self, now: Instant, result: Result<Choice, Error>) {

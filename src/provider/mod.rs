@@ -2,8 +2,10 @@
 //! [`Tunnel`] to bring up together with how its port is held. Nothing here changes the machine.
 
 pub mod file;
+mod key;
 pub mod pia;
 pub mod proton;
+mod store;
 
 use crate::error::Result;
 use crate::time::UnixTime;

@@ -10,17 +10,16 @@ pub mod account;
 pub mod addkey;
 pub mod dedicated;
 pub mod forward;
-mod key;
 mod list;
 pub mod regions;
-mod store;
 mod token;
 pub mod trust;
 
 use crate::config::secret::SecretKey;
 use crate::config::{self, Config};
 use crate::error::{Doing as _, Error, Exit, Result};
-use crate::provider::{Connection, Endpoint, PortHold, Provider, ProviderKind, Server};
+use crate::provider::store::{self, Store};
+use crate::provider::{Connection, Endpoint, PortHold, Provider, ProviderKind, Server, key};
 use crate::sys::Clock;
 use crate::sys::files::{Durable, Files};
 use crate::sys::http::Http;
@@ -30,8 +29,10 @@ use account::Site;
 use addkey::{Added, By, Failure};
 use forward::Grant;
 use std::net::{IpAddr, SocketAddr};
-use store::Store;
 use trust::Trusted;
+
+/// Below the configuration directory (`product.md`, Files).
+const DIR_NAME: &str = "pia";
 
 /// The provider, on one thread at a time; several processes may each have one.
 pub struct Pia<'a> {
@@ -54,7 +55,7 @@ impl<'a> Pia<'a> {
             config: config.pia.clone(),
             http,
             clock,
-            store: Store::new(files, clock, &config.dir),
+            store: Store::new(files, clock, &config.dir.join(DIR_NAME)),
             trusted: Trusted::load(&config.pia, files)?,
         })
     }
@@ -93,14 +94,14 @@ impl<'a> Pia<'a> {
 
 /// The port that is on disk.
 pub fn kept_port(config: &Config, files: &dyn Files) -> Option<Grant> {
-    let path = config.dir.join(store::DIR_NAME).join(forward::FILE_NAME);
+    let path = config.dir.join(DIR_NAME).join(forward::FILE_NAME);
     let text = zeroize::Zeroizing::new(files.read(&path, store::JSON_MOST).ok()?);
     Grant::read(&Value::parse(text.as_slice()).ok()?)
 }
 
 /// Keeps a port on disk for the connections to come; `None` forgets the one there is.
 pub fn keep_port(config: &Config, files: &dyn Files, grant: Option<&Grant>) -> Result<()> {
-    let dir = config.dir.join(store::DIR_NAME);
+    let dir = config.dir.join(DIR_NAME);
     let path = dir.join(forward::FILE_NAME);
     let Some(grant) = grant else {
         return files.remove(&path).doing(|| format!("remove {}", path.display()));

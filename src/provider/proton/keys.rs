@@ -2,11 +2,10 @@
 //! WireGuard uses (X25519) come (ProtonVPN/go-vpn-lib `ed25519`).
 
 use crate::config::secret::{Secret, SecretKey};
+use crate::provider::key;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::digest::{SHA512, digest};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
-use zeroize::Zeroizing;
 
 /// DER in front of a raw Ed25519 public key in a SubjectPublicKeyInfo (RFC 8410 section 10.1).
 const SPKI_HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -42,19 +41,14 @@ impl Seed {
     /// The WireGuard private key: the scalar of the signature key (RFC 8032 section 5.1.5), clamped. The seed itself
     /// as key would shake hands and then carry nothing.
     pub fn wireguard_key(&self) -> SecretKey {
-        let hash = digest(&SHA512, self.0.reveal());
-        let mut key = Zeroizing::new([0; 32]);
-        key.copy_from_slice(&hash.as_ref()[..32]);
-        key[0] &= 248;
-        key[31] &= 127;
-        key[31] |= 64;
-        SecretKey::new(*key)
+        key::private(self.0.reveal())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ring::digest::{SHA512, digest};
 
     /// Seed, base64 of the SubjectPublicKeyInfo, WireGuard private key: ProtonVPN/go-vpn-lib `ed25519_test.go`,
     /// ProtonVPN/python-proton-vpn-api-core `key_mgr.py`, and the bytes 00 to 1f.
@@ -102,28 +96,13 @@ mod tests {
         ),
     ];
 
-    /// The X25519 public key that belongs to an Ed25519 one: u = (1 + y) / (1 - y) (RFC 7748 section 4.1).
-    fn montgomery(ed25519: &[u8]) -> [u8; 32] {
-        use crypto_bigint::modular::{MontyForm, MontyParams};
-        use crypto_bigint::{Odd, U256};
-        let p = U256::from_be_hex("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed");
-        let params = MontyParams::new_vartime(Odd::new(p).unwrap());
-        let mut y: [u8; 32] = ed25519.try_into().unwrap();
-        y[31] &= 127;
-        let y = MontyForm::new(&U256::from_le_slice(&y), params);
-        let one = MontyForm::one(params);
-        let inverse = (one - y).pow(&p.wrapping_sub(&U256::from_u32(2)));
-        ((one + y) * inverse).retrieve().to_le_bytes()
-    }
-
     #[test]
     fn the_published_public_keys_belong_to_the_seeds() {
         for ((seed, ..), (public, fingerprint)) in VECTORS.into_iter().zip(PUBLIC) {
             let seed = Seed::parse(seed).unwrap();
-            let pair = Ed25519KeyPair::from_seed_unchecked(seed.0.reveal()).unwrap();
-            let key = montgomery(pair.public_key().as_ref());
-            assert_eq!(STANDARD.encode(key), public);
-            assert_eq!(STANDARD.encode(digest(&SHA512, &key)), fingerprint);
+            let (_, key) = key::from_seed(seed.0.reveal()).unwrap();
+            assert_eq!(key.to_string(), public);
+            assert_eq!(STANDARD.encode(digest(&SHA512, &key.0)), fingerprint);
         }
     }
 

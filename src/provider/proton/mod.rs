@@ -33,6 +33,7 @@ pub use login::{Ask, Credentials, Unattended};
 use crate::config::secret::Secret;
 use crate::config::{self, Config};
 use crate::error::{Doing as _, Error, Exit, Result};
+use crate::provider::store::Store;
 use crate::provider::{Connection, Provider, ProviderKind, Server, Upkeep};
 use crate::sys::Clock;
 use crate::sys::files::Files;
@@ -40,7 +41,7 @@ use crate::sys::http::Http;
 use crate::time::{Duration, secs};
 use api::{Api, BUDGET, Call, Failure, Identity};
 use servers::{ServerList, Stamp};
-use session::{Session, Store, Trouble};
+use session::{Session, Trouble};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -181,7 +182,7 @@ impl<'a> Proton<'a> {
     }
 
     fn kept_account(&self) -> Result<Option<Account>> {
-        Ok(self.store.load_json("account.json")?.and_then(|file| Account::read(&file)))
+        Ok(self.store.read_json("account.json")?.and_then(|file| Account::read(&file)))
     }
 
     fn fetch_account(&mut self) -> Result<Account> {

@@ -8,11 +8,10 @@ use super::servers::Entry;
 use super::{Account, PATIENCE, Proton};
 use crate::address::IpNet;
 use crate::error::{Doing as _, Error, Exit, Result};
-use crate::provider::{Connection, Endpoint, PortHold, Server};
+use crate::provider::{Connection, Endpoint, PortHold, Server, key};
 use crate::sys::files::Durable;
 use crate::time::secs;
 use crate::tunnel::{Peer, Table, Tunnel};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -137,15 +136,14 @@ impl Proton<'_> {
         if let Some(key) = kept.filter(|k| user.as_ref().is_none_or(|u| *u == k.user)) {
             return Ok(key);
         }
-        let mut seed = Zeroizing::new([0; 32]);
-        SystemRandom::new().fill(seed.as_mut_slice()).map_err(|_| Error::failed("no random numbers"))?;
-        let key = KeyFile { user: user.unwrap_or_default(), seed: Seed::new(*seed), certificate: None };
+        let seed = Seed::new(*key::draw_seed()?);
+        let key = KeyFile { user: user.unwrap_or_default(), seed, certificate: None };
         self.store.write("key.json", key.emit().as_bytes())?;
         Ok(key)
     }
 
     pub(super) fn kept_key(&self) -> Result<Option<KeyFile>> {
-        Ok(self.store.load_json("key.json")?.and_then(|file| KeyFile::read(&file)))
+        Ok(self.store.read_json("key.json")?.and_then(|file| KeyFile::read(&file)))
     }
 
     fn certify(&mut self, key: &KeyFile, wishes: Wishes) -> Result<Certificate> {

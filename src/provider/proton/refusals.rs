@@ -73,7 +73,7 @@ impl Proton<'_> {
     }
 
     fn refusals(&self, known: &Credentials) -> Result<Option<Refusals>> {
-        let refusals = self.store.load_json(FILE)?.and_then(|file| Refusals::read(&file));
+        let refusals = self.store.read_json(FILE)?.and_then(|file| Refusals::read(&file));
         Ok(refusals.filter(|r| r.sign == sign(known)))
     }
 

@@ -6,22 +6,14 @@
 
 use super::api::{Api, Call, Code, Failure, Identity};
 use crate::config::secret::Secret;
-use crate::error::{Doing as _, Error, Exit};
-use crate::sys::Clock;
-use crate::sys::files::{Durable, Files, Lock};
-use crate::time::{Duration, UnixTime, millis, secs};
+use crate::error::{Error, Exit};
+use crate::provider::store::Store;
+use crate::time::UnixTime;
 use crate::wire::json::{Value, quote};
-use std::io;
-use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// The file holds a few hundred bytes; chosen.
-const FILE_MOST: usize = 64 << 10;
 /// A token this close to its end is refreshed before it is refused (reference client: 5 min).
 const EXPIRY_MARGIN_SECS: u64 = 300;
-/// How long another process may hold the lock: its exchange ends within its budget.
-const LOCK_TIMEOUT: Duration = secs(30);
-const LOCK_INTERVAL: Duration = millis(50);
 /// 409 on a refresh is answered by asking again at once (python-proton-core `api.py`).
 const CONFLICTS_MOST: u32 = 3;
 
@@ -155,29 +147,11 @@ impl From<Trouble> for Error {
 pub const NEVER: &str = "not logged in to Proton";
 pub const ENDED: &str = "Proton's session has ended";
 
-/// `session.json` and its lock.
-pub struct Store<'a> {
-    files: &'a dyn Files,
-    clock: &'a dyn Clock,
-    dir: PathBuf,
-}
-
-impl<'a> Store<'a> {
-    pub fn new(files: &'a dyn Files, clock: &'a dyn Clock, dir: &Path) -> Store<'a> {
-        Store { files, clock, dir: dir.to_owned() }
-    }
-
-    pub fn files(&self) -> &'a dyn Files {
-        self.files
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
-    }
-
+/// `session.json` among the files.
+impl Store<'_> {
     /// The session on disk; `None` where there is none or the file is not ours.
     pub fn load(&self) -> Result<Option<Session>, Error> {
-        let Some(file) = self.load_json("session.json")? else { return Ok(None) };
+        let Some(file) = self.read_json("session.json")? else { return Ok(None) };
         let session = Session::read(&file);
         if session.is_none() {
             log::warn!("proton: {} holds no session", self.path("session.json").display());
@@ -189,53 +163,6 @@ impl<'a> Store<'a> {
     pub fn store(&self, session: &Session) -> Result<(), Error> {
         let _lock = self.lock("session.lock")?;
         self.write("session.json", session.emit().as_bytes())
-    }
-
-    /// A JSON file of this directory; `None` where it is missing or broken.
-    pub fn load_json(&self, name: &str) -> Result<Option<Value>, Error> {
-        let path = self.path(name);
-        let bytes = match self.files.read(&path, FILE_MOST) {
-            Ok(bytes) => Zeroizing::new(bytes),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::from(e).context(format!("read {}", path.display()))),
-        };
-        let parsed = Value::parse(bytes.as_slice());
-        if let Err(why) = &parsed {
-            log::warn!("proton: {}: {why}", path.display());
-        }
-        Ok(parsed.ok())
-    }
-
-    /// Replaces a file of this directory, mode 0600, synced.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        let path = self.path(name);
-        self.make_dir()?;
-        self.files.replace(&path, bytes, 0o600, Durable::Yes).doing(|| format!("write {}", path.display()))
-    }
-
-    pub fn remove(&self, name: &str) -> Result<(), Error> {
-        let path = self.path(name);
-        self.files.remove(&path).doing(|| format!("remove {}", path.display()))
-    }
-
-    /// Waits for a lock of this directory.
-    pub fn lock(&self, name: &str) -> Result<Lock, Error> {
-        self.make_dir()?;
-        let path = self.path(name);
-        let ends_at = self.clock.now() + LOCK_TIMEOUT;
-        loop {
-            if let Some(lock) = self.files.lock(&path).doing(|| format!("lock {}", path.display()))? {
-                return Ok(lock);
-            }
-            if self.clock.now() >= ends_at {
-                return Err(Error::failed(format!("another pvpn keeps {} locked", path.display())));
-            }
-            self.clock.sleep(LOCK_INTERVAL);
-        }
-    }
-
-    fn make_dir(&self) -> Result<(), Error> {
-        self.files.create_dir(&self.dir, 0o700).doing(|| format!("make {}", self.dir.display()))
     }
 }
 

@@ -1,5 +1,7 @@
 use super::super::scene::{NOW, Scene, Turn, session, who};
 use super::*;
+use crate::sys::Clock as _;
+use crate::time::{Duration, secs};
 use crate::wire::http::HttpError;
 
 const NEXT: &str = r#"{"Code":1000,"AccessToken":"at2","RefreshToken":"rt2","ExpiresIn":2592000,"TokenType":"Bearer","Scope":"vpn","UID":"uid1"}"#;

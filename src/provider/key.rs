@@ -1,4 +1,4 @@
-//! A WireGuard key pair made with what ring offers. ring does not let an X25519 private key out, so the pair is made
+//! A WireGuard key pair from an Ed25519 seed, with what ring offers. ring does not let an X25519 private key out, so the pair is made
 //! from an Ed25519 seed: the private key is the clamped hash that signs (RFC 8032 section 5.1.5), the public key
 //! the signature key's point in Montgomery form (RFC 7748 section 4.1). Both are one point on one curve.
 
@@ -16,21 +16,31 @@ const PRIME: U256 = U256::from_be_hex("7ffffffffffffffffffffffffffffffffffffffff
 
 /// A fresh pair.
 pub fn generate() -> Result<(SecretKey, PublicKey)> {
-    let mut seed = Zeroizing::new([0; 32]);
-    SystemRandom::new().fill(seed.as_mut_slice()).map_err(|_| Error::failed("no random numbers"))?;
-    from_seed(&seed).ok_or_else(|| Error::failed("make a WireGuard key"))
+    from_seed(&*draw_seed()?).ok_or_else(|| Error::failed("make a WireGuard key"))
 }
 
-fn from_seed(seed: &[u8; 32]) -> Option<(SecretKey, PublicKey)> {
-    let hash = digest(&SHA512, seed);
-    let mut private = Zeroizing::new([0; 32]);
-    private.copy_from_slice(&hash.as_ref()[..32]);
-    private[0] &= 248;
-    private[31] &= 127;
-    private[31] |= 64;
+pub fn draw_seed() -> Result<Zeroizing<[u8; 32]>> {
+    let mut seed = Zeroizing::new([0; 32]);
+    SystemRandom::new().fill(seed.as_mut_slice()).map_err(|_| Error::failed("no random numbers"))?;
+    Ok(seed)
+}
+
+/// The pair of this seed. `None` never happens for 32 bytes.
+pub fn from_seed(seed: &[u8; 32]) -> Option<(SecretKey, PublicKey)> {
     let signer = Ed25519KeyPair::from_seed_unchecked(seed).ok()?;
     let public = montgomery(signer.public_key().as_ref().try_into().ok()?)?;
-    Some((SecretKey::new(*private), PublicKey(public)))
+    Some((private(seed), PublicKey(public)))
+}
+
+/// The scalar of the signature key, clamped.
+pub fn private(seed: &[u8; 32]) -> SecretKey {
+    let hash = digest(&SHA512, seed);
+    let mut key = Zeroizing::new([0; 32]);
+    key.copy_from_slice(&hash.as_ref()[..32]);
+    key[0] &= 248;
+    key[31] &= 127;
+    key[31] |= 64;
+    SecretKey::new(*key)
 }
 
 /// u = (1 + y) / (1 - y); public, so its time may vary.

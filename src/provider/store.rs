@@ -1,5 +1,5 @@
-//! The files below `pia/`, all of mode 0600 in a directory of mode 0700. Other processes write them too, so each is read
-//! again before use, and what must not happen twice happens under a lock.
+//! What a provider keeps in a folder of its own: files of mode 0600 in a directory of mode 0700. Other processes write
+//! them too, so each is read again before use, and what must not happen twice happens under a lock.
 
 use crate::error::{Doing as _, Error, Result};
 use crate::sys::Clock;
@@ -10,12 +10,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// Below the configuration directory (`product.md`, Files).
-pub(super) const DIR_NAME: &str = "pia";
 /// A file of a few hundred bytes; chosen.
 pub(super) const JSON_MOST: usize = 64 << 10;
-/// How long another process may hold a lock: a login and a half.
-const LOCK_TIMEOUT: Duration = secs(20);
+/// How long another process may hold a lock: what it asks meanwhile ends before.
+const LOCK_TIMEOUT: Duration = secs(30);
 const LOCK_INTERVAL: Duration = millis(50);
 
 pub struct Store<'a> {
@@ -25,9 +23,8 @@ pub struct Store<'a> {
 }
 
 impl<'a> Store<'a> {
-    /// `config_dir`: the directory of `config.ini`.
-    pub fn new(files: &'a dyn Files, clock: &'a dyn Clock, config_dir: &Path) -> Store<'a> {
-        Store { files, clock, dir: config_dir.join(DIR_NAME) }
+    pub fn new(files: &'a dyn Files, clock: &'a dyn Clock, dir: &Path) -> Store<'a> {
+        Store { files, clock, dir: dir.to_owned() }
     }
 
     pub fn files(&self) -> &'a dyn Files {
@@ -53,11 +50,12 @@ impl<'a> Store<'a> {
         let Some(bytes) = self.read(name, JSON_MOST)?.map(Zeroizing::new) else { return Ok(None) };
         let parsed = Value::parse(bytes.as_slice());
         if let Err(why) = &parsed {
-            log::warn!("pia: {}: {why}", self.path(name).display());
+            log::warn!("provider: {}: {why}", self.path(name).display());
         }
         Ok(parsed.ok())
     }
 
+    /// Replaces a file, synced.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.path(name);
         self.make_dir()?;
