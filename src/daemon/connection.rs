@@ -9,7 +9,7 @@ use super::{Action, Daemon, Ending, Look};
 use super::{publish, repair, sync};
 use crate::error::{Error, Exit};
 use crate::firewall::{TUNNEL_MARK, TunnelPolicy};
-use crate::provider::{Country, PortHold, Server};
+use crate::provider::{Country, PortHold, ProviderKind, Server};
 use crate::select;
 use crate::time::{Instant, UnixTime, secs};
 use std::net::IpAddr;
@@ -171,6 +171,12 @@ impl Daemon {
     }
 
     fn link(&mut self, ready: Ready) {
+        // What the plan or the server cannot do is said before the connection is made.
+        if let (PortHold::Unavailable(why), ProviderKind::Proton, true) =
+            (&ready.connection.port, ready.connection.server.provider, self.config.port_forwarding.enable)
+        {
+            self.say(why.clone());
+        }
         let interface = interface_name(&self.config.network.interface, ready.connection.server.country);
         let in_place = self.up.as_ref().is_some_and(|up| up.interface == interface);
         self.making = Some(Making { interface: interface.clone(), ready: ready.clone(), in_place });

@@ -103,6 +103,20 @@ fn a_command_that_was_let_out_may_have_logged_in() {
 }
 
 #[test]
+fn what_the_plan_can_not_do_is_said_before_connecting() {
+    let s = Story::by_proton();
+    let said: Vec<&str> = s
+        .told
+        .iter()
+        .filter_map(|(_, tell)| match tell {
+            Tell::Say(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert!(said.contains(&"made up"), "{said:?}");
+}
+
+#[test]
 fn a_file_has_no_session() {
     let mut s = Story::connected(true);
     assert!(!s.seen.contains(&"Keep".to_owned()));
