@@ -5,8 +5,17 @@ mod port;
 #[path = "pia/site.rs"]
 mod site;
 
+use pvpn::cli::Connect;
+use pvpn::daemon::wish::Wish;
 use pvpn::error::Exit;
-use pvpn::provider::{PortHold, Provider, Server};
+use pvpn::provider::{PortHold, Provider, ProviderKind, Server};
+use pvpn::select::memory::Memory;
+use pvpn::select::probe::Plan;
+use pvpn::select::{decide, shortlist};
+use pvpn::sys::Clock;
+use pvpn::sys::measure::measure_servers;
+use pvpn::sys::resolve::Resolver;
+use pvpn::sys::socket::Egress;
 use pvpn::time::secs;
 use site::{KEYS, PASSWORD, Site, in_namespace};
 use std::os::unix::fs::PermissionsExt;
@@ -101,7 +110,7 @@ fn a_rate_limit_is_kept_by_all_processes_for_as_long_as_it_says() {
             assert!(error.to_string().contains(&format!("{wait} s")), "{error}");
             assert_eq!(site.pia().log_in().unwrap_err().exit(), Exit::Provider);
             assert_eq!(site.calls().len(), 1);
-            pvpn::sys::Clock::sleep(&site.clock, secs(wait));
+            site.clock.sleep(secs(wait));
         }
         site.pia().log_in().unwrap();
     });
@@ -115,7 +124,7 @@ fn a_wrong_password_is_not_tried_for_ever() {
         // A day of a supervisor that tries each minute.
         for _ in 0..1440 {
             assert_eq!(site.pia_of(&wrong).log_in().unwrap_err().exit(), Exit::LoginRefused);
-            pvpn::sys::Clock::sleep(&site.clock, secs(60));
+            site.clock.sleep(secs(60));
         }
         let logins = site.calls().len();
         assert!(logins < 35, "{logins} logins");
@@ -244,7 +253,7 @@ fn the_list_is_only_believed_with_its_signature_and_the_last_good_one_goes_on() 
         assert_eq!(site.calls(), ["list 200"]);
         // Fresh for six hours.
         site.pia().list_servers(false).unwrap();
-        pvpn::sys::Clock::sleep(&site.clock, secs(6 * 3600));
+        site.clock.sleep(secs(6 * 3600));
         site.pia().list_servers(false).unwrap();
         assert_eq!(site.calls(), ["list 200"]);
     });
@@ -292,7 +301,7 @@ fn a_dedicated_address_is_a_server_that_asks_with_its_own_token() {
         assert_eq!(site.pia_of(&config).list_servers(false).unwrap().len(), 8);
         assert_eq!(site.calls(), ["addkey 200"]);
         site.order(r#"{"revoke":true}"#);
-        pvpn::sys::Clock::sleep(&site.clock, secs(86_400));
+        site.clock.sleep(secs(86_400));
         site.pia_of(&config).list_servers(false).unwrap();
         assert_eq!(site.calls(), ["list 200", "dedicated 401", "token 200", "dedicated 200"]);
         // One that is over, or a word PIA does not know, leaves the list as it is.
@@ -301,5 +310,26 @@ fn a_dedicated_address_is_a_server_that_asks_with_its_own_token() {
             assert_eq!(site.pia_of(&config).list_servers(false).unwrap().len(), 7);
         }
         assert_eq!(mode(&site.path("dedicated.json")), 0o600);
+    });
+}
+
+#[test]
+fn the_fastest_region_is_found_by_tcp_where_no_server_answers_a_ping() {
+    in_namespace("the_fastest_region_is_found_by_tcp_where_no_server_answers_a_ping", || {
+        std::fs::write("/proc/sys/net/ipv4/icmp_echo_ignore_all", "1").unwrap();
+        let site = Site::start("tcp");
+        let servers = site.pia().list_servers(false).unwrap();
+        // The meta server of zurich406 listens; nobody else does.
+        let _meta = std::net::TcpListener::bind("203.0.113.8:443").unwrap();
+        let wish = Wish::new(&site.config(), ProviderKind::Pia, &Connect::default());
+        let list = shortlist(&servers, &wish.wanted(true)).unwrap();
+        let sample = list.sample();
+        assert!(sample.iter().all(|s| s.features.forwards == Some(true)), "a port is wanted");
+        let resolver = Resolver::new(Vec::new(), Egress::plain());
+        let found = measure_servers(&sample, &Plan::default(), &Egress::plain(), &resolver, &mut |_, _| true);
+        let samples: Vec<_> = sample.into_iter().zip(found.unwrap()).collect();
+        let decision = decide(&list, &samples, None, &Memory::default(), site.clock.now());
+        assert_eq!(decision.servers[0].id, "swiss/zurich406", "{}", decision.choice.reason);
+        assert_eq!(decision.choice.by.name(), "ping");
     });
 }
