@@ -201,8 +201,7 @@ impl Daemon {
             && let Some(making) = self.making.take()
         {
             let choice = self.phase.choice().cloned().unwrap_or_default();
-            let second = choice.second
-                || choice.ranked.first().is_some_and(|s| s.id != making.ready.connection.server.id);
+            let second = self.note_passed_over(now, &choice, making.ready.connection.server.id.as_str());
             let by_choice = matches!(self.phase.purpose(), Some(Purpose::First { .. } | Purpose::Switch));
             self.comeback.connected(now, second, by_choice);
             let carried = self.holder.view(now);
@@ -225,6 +224,22 @@ impl Daemon {
             self.come_up(now, up, carried.number.map(|n| (n, carried.since.unwrap_or(now))));
         }
         self.phase.handle(now, phase::Input::Committed(result));
+    }
+
+    /// Those tried before the one that answered have failed, also where no link was made yet (PIA's addKey): that one
+    /// shows that the account is not to blame. Whether there is a better server than it.
+    fn note_passed_over(&mut self, now: Instant, choice: &Choice, taken: &str) -> bool {
+        let tried = choice.ranked.iter().map(|s| s.id.as_str()).take_while(|id| *id != taken);
+        let is_first = choice.ranked.first().is_none_or(|s| s.id == taken);
+        for id in tried {
+            if !self.memory.has_failed(id, now) {
+                self.memory.note_failure(id, now);
+            }
+        }
+        if !is_first {
+            self.keep_memory();
+        }
+        choice.second || !is_first
     }
 
     /// Takes this tunnel as the one in use.

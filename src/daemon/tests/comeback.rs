@@ -178,6 +178,7 @@ fn the_first_connection_remembers_that_a_better_one_did_not_answer() {
     let round = s.daemon.round;
     s.handle(Event::Opened { round, result: Box::new(Ok(ch)) });
     s.shake();
+    assert!(s.daemon.memory.has_failed("NL.conf", s.now) && !s.daemon.memory.has_failed("CH.conf", s.now));
     s.live(31);
     assert!(s.is_choosing());
 }
