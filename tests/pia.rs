@@ -13,7 +13,7 @@ use pvpn::select::memory::Memory;
 use pvpn::select::probe::Plan;
 use pvpn::select::{decide, shortlist};
 use pvpn::sys::Clock;
-use pvpn::sys::measure::measure_servers;
+use pvpn::sys::measure::{Onlooker, measure_servers};
 use pvpn::sys::resolve::Resolver;
 use pvpn::sys::socket::Egress;
 use pvpn::time::secs;
@@ -326,7 +326,8 @@ fn the_fastest_region_is_found_by_tcp_where_no_server_answers_a_ping() {
         let sample = list.sample();
         assert!(sample.iter().all(|s| s.features.forwards == Some(true)), "a port is wanted");
         let resolver = Resolver::new(Vec::new(), Egress::plain());
-        let found = measure_servers(&sample, &Plan::default(), &Egress::plain(), &resolver, &mut |_, _| true);
+        let mut alone = Onlooker { progress: &mut |_, _| {}, stop: None };
+        let found = measure_servers(&sample, &Plan::default(), &Egress::plain(), &resolver, &mut alone);
         let samples: Vec<_> = sample.into_iter().zip(found.unwrap()).collect();
         let decision = decide(&list, &samples, None, &Memory::default(), site.clock.now());
         assert_eq!(decision.servers[0].id, "swiss/zurich406", "{}", decision.choice.reason);
