@@ -44,7 +44,6 @@ site_start() {
   {"id":"us_atlanta","name":"US Atlanta","country":"US","port_forward":false,$(server vpn3 13 10.46.128 Server-10759-2a)}]}
 JSON
     sleep 1000 2>/dev/null | python3 -B /lab/pia_server/pia.py "$SITE/site.json" >"$SITE/ports" 2>"$SITE/log" &
-    within 90 test -s "$SITE/ports"
 }
 site_stop() {
     kill "$(pgrep -f pia_server/pia.py)" "$(pgrep -xf 'sleep 1000')"
@@ -66,7 +65,7 @@ connect_pia() {
 
 configure </dev/null
 rm -r "$CONFIG/wireguard"
-check "the test PIA listens" site_start || cat "$SITE/log"
+site_start
 cat >>"$CONFIG/config.ini" <<INI
 [pia]
 token_url = https://www.pia.test/api/client/v2/token
@@ -78,6 +77,7 @@ INI
 sed -i 's/^provider = file$/provider = pia/' "$CONFIG/config.ini"
 check "qbittorrent-nox answers its WebUI" qb_start
 qb_torrent >/dev/null
+check "the test PIA listens" within 90 test -s "$SITE/ports" || cat "$SITE/log"
 snapshot before
 
 # -- credentials in
@@ -150,6 +150,10 @@ calls >>"$SITE/calls"
 check "without a login" fails grep -qw token "$SITE/calls"
 note "calls: $(tr '\n' ' ' <"$SITE/calls"), server: $(status_of .server.name), exit $(world)"
 
+noise off
+captured pia
+check "on the ISP's side: WireGuard, addKey, the two sites, the allow list" leaks pia pia
+
 # -- the supervisor dies
 
 pid=$(supervisor)
@@ -190,9 +194,6 @@ check "connect with another order of regions takes the other server" sh -c "
     timeout 90 pvpn connect --provider pia >/run/lab/connect.out 2>&1 </dev/null; cat /run/lab/connect.out
     test \"\$(pvpn status --json | jq -r '.server.name + .port.state')\" = us_atlantaunavailable"
 same "the internet host sees it" "$EXIT3" "$(world)"
-noise off
-captured pia
-check "on the ISP's side: WireGuard, addKey, the two sites, the allow list" leaks pia pia
 check "disconnect restores" timeout 30 pvpn disconnect --ks false
 check "the machine is what it was" unchanged before
 same "the internet host sees the direct address" "$DIRECT" "$(world)"
