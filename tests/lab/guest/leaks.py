@@ -1,7 +1,8 @@
-"""leaks.py FILE [since-tunnel] [pia] [proton]: sorts the packets that left the Pi (a capture of the ISP's side) and passes when
-none leaked. With `since-tunnel` the packets before the first WireGuard one are left out. With `pia` the WireGuard
-servers listen on port 1337, and what pvpn asks outside may leave as well: addKey at the servers, the two web sites, their names. With `proton`
-the same holds for TLS to the test API, and its name.
+"""leaks.py FILE [since-tunnel] [pia] [proton] [resolver=ADDRESS]: sorts the packets that left the Pi (a capture of the ISP's
+side) and passes when none leaked. With `since-tunnel` the packets before the first WireGuard one are left out. With `pia`
+the WireGuard servers listen on port 1337, and what pvpn asks outside may leave as well: addKey at the servers, the two web
+sites, their names. With `proton` the same holds for TLS to the test API, and its name. With `resolver` this one may be
+asked for names, as with `connect --dns false`.
 
 A packet may leave when it is WireGuard to a known endpoint, or what the contract lets out of a closed machine: ARP,
 DHCP, neighbour and router discovery, mDNS, the LAN but for its ports 53 and 853, and pvpn's own echo requests to the
@@ -18,9 +19,11 @@ import sys
 OPTIONS = sys.argv[2:]
 SERVERS = {ipaddress.ip_address(f"203.0.113.{n}") for n in (11, 12, 13)}
 ENDPOINTS = {(address, 1337 if "pia" in OPTIONS else 51820) for address in SERVERS}
+ENDPOINTS.add((ipaddress.ip_address("2001:db8:80::13"), 51820))  # the third one's other address
 WEB = {(ipaddress.ip_address("203.0.113.80"), port) for port in (443, 8443)}
 SITES = b"\x03pia\x04test\0"  # the end of their names in a DNS question
 API = (ipaddress.ip_address("203.0.113.80"), 443)
+RESOLVERS = {word.removeprefix("resolver=") for word in OPTIONS if word.startswith("resolver=")}
 LAN = ipaddress.ip_network("192.168.1.0/24")
 MDNS = {ipaddress.ip_address("224.0.0.251"), ipaddress.ip_address("ff02::fb")}
 DISCOVERY = {133, 134, 135, 136, 137}  # ICMPv6: router and neighbour discovery, RFC 4861
@@ -93,6 +96,8 @@ def judge(frame):
             return "PIA", True
         if "proton" in OPTIONS and ((target, port) == API or port == 53 and b"\x06proton\x04test\0" in rest):
             return "Proton's API", True
+        if str(target) in RESOLVERS and port in (53, 853):
+            return "names", True
         if target in LAN and port not in (53, 853):
             return "LAN", True
         return name, False

@@ -112,10 +112,18 @@ lease() {
 # -- what leaves the Pi
 
 # capture NAME: begins a capture on the ISP's side; captured NAME ends it.
-capture() {
-    ip netns exec lan tcpdump -i pi -Q in -U -n -s 256 -B 4096 -Z root -w "$RUN/$1.pcap" >"$RUN/$1.tcpdump" 2>&1 &
-    echo $! >"$RUN/$1.pid"
-    within 10 grep -q 'listening on' "$RUN/$1.tcpdump"
+capture() { capture_to "$RUN/$1.pcap" "$1"; }
+capture_to() {
+    ip netns exec lan tcpdump -i pi -Q in -U -n -s 256 -B 4096 -Z root -w "$1" >"$RUN/$2.tcpdump" 2>&1 &
+    echo $! >"$RUN/$2.pid"
+    within 10 grep -q 'listening on' "$RUN/$2.tcpdump"
+}
+# boot_pcap [BOOT]: what left during a boot, from before the network until the power was off.
+boot_pcap() {
+    local boot=0
+    [ ! -e /lab/at ] || read -r _ boot </lab/at
+    # Until the scenario begins, the file still says which boot was the last one.
+    echo "/lab/out/boot${1:-$((boot + 1))}.pcap"
 }
 captured() {
     sleep 0.5
@@ -123,9 +131,11 @@ captured() {
     within 5 fails test -e "/proc/$(cat "$RUN/$1.pid")"
     cp "$RUN/$1.pcap" "/lab/out/$SCENARIO-$1.pcap"
 }
-# leaks NAME [since-tunnel] [pia] [proton]: what in a capture is neither WireGuard nor on the allow list; passes when that is nothing.
-# since-tunnel: what left before the first WireGuard packet does not count, since the machine was open then.
-leaks() { python3 /lab/guest/leaks.py "$RUN/$1.pcap" "${@:2}"; }
+# leaks NAME [since-tunnel] [pia] [proton] [resolver=ADDRESS]: what in a capture is neither WireGuard nor on the allow
+# list; passes when that is nothing. since-tunnel: what left before the first WireGuard packet does not count, since the
+# machine was open then.
+leaks() { leaks_in "$RUN/$1.pcap" "${@:2}"; }
+leaks_in() { python3 /lab/guest/leaks.py "$@"; }
 
 # noise on|off: programs, root's and another user's, that try to get out by every way there is, all along.
 noise() {
