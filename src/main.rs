@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    pvpn::sys::memory::keep_small();
     let exit = match run() {
         Ok(exit) => exit,
         Err(e) => {

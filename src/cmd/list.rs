@@ -49,9 +49,9 @@ pub fn run(global: &Global, filter: &cli::Filter, json: bool) -> Result<Exit> {
     };
     let resolver = Resolver::new(resolve::outside_servers(), Egress::outside());
     let measure = &mut |servers: &[&Server]| measure_all(servers, &resolver);
-    let listing = with_provider(&config, kind, |p| list(p, filter, &config, shape, measure))?;
+    let listing = with_provider(&config, kind, |p| list(p, filter, &config, measure))?;
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let written = listing.emit(&mut |text| out.write_all(text.as_bytes())).and_then(|()| out.flush());
+    let written = listing.emit(shape, &mut |text| out.write_all(text.as_bytes())).and_then(|()| out.flush());
     match written {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e).doing(|| "write to standard output"),
         _ => Ok(Exit::Done),
@@ -73,11 +73,10 @@ pub fn list(
     provider: &mut dyn Provider,
     filter: &cli::Filter,
     config: &Config,
-    shape: Shape,
     measure: &mut dyn FnMut(&[&Server]) -> Result<Vec<Measured>>,
 ) -> Result<Listing> {
     let wanted = Wanted::to_list(filter, config);
-    let mut listing = Listing::new(shape);
+    let mut listing = Listing::default();
     // The servers of a PIA region are as good as each other: it is one row, with the first or fastest of them.
     let mut regions = HashSet::new();
     let mut is_first = |s: &Server| s.region.as_ref().is_none_or(|region| regions.insert(region.clone()));

@@ -2,7 +2,7 @@
 //! programs.
 
 use super::text::{Paint, plain};
-use crate::provider::Server;
+use crate::provider::{ProviderKind, Server};
 use crate::select::{by_score, natural};
 use crate::time::Duration;
 use miniserde::{Deserialize, Serialize, json};
@@ -21,38 +21,11 @@ pub struct Row {
     pub rtt_ms: Option<f64>,
 }
 
-impl Row {
-    pub fn new(server: &Server, rtt: Option<Duration>) -> Row {
-        Row {
-            provider: server.provider.name().to_owned(),
-            name: server.name.clone(),
-            country: server.country.map(|c| c.to_string()),
-            city: server.city.clone(),
-            features: server.features.words().into_iter().map(str::to_owned).collect(),
-            load: server.load,
-            endpoint: server.endpoint.to_string(),
-            // Microseconds are what an ICMP timestamp gives.
-            rtt_ms: rtt.map(|d| d.as_micros() as f64 / 1000.0),
-        }
-    }
-
-    fn cells(&self) -> [String; 7] {
-        let or_dash = |text: Option<String>| text.filter(|t| !t.is_empty()).map_or("-".into(), |t| plain(&t));
-        [
-            or_dash(Some(self.name.clone())),
-            or_dash(self.country.clone()),
-            or_dash(self.city.clone()),
-            or_dash(Some(self.features.join(","))),
-            or_dash(self.load.map(|l| l.to_string())),
-            or_dash(Some(self.endpoint.clone())),
-            or_dash(self.rtt_ms.map(|ms| format!("{ms:.1}"))),
-        ]
-    }
-}
-
 const HEAD: [&str; 7] = ["NAME", "COUNTRY", "CITY", "FEATURES", "LOAD", "ENDPOINT", "RTT"];
 /// Columns of numbers, aligned to the right: LOAD and RTT.
 const NUMBERS: [bool; 7] = [false, false, false, false, true, false, true];
+/// Between the texts of a row (US-ASCII, unit separator).
+const UNIT: char = '\x1f';
 
 /// How the rows are printed.
 #[derive(Clone, Copy)]
@@ -65,24 +38,6 @@ pub enum Shape {
     Json,
 }
 
-/// Rows kept as the text they become, one after another: of 18,000 servers that is a megabyte or two.
-pub struct Listing {
-    shape: Shape,
-    text: String,
-    rows: Vec<Place>,
-    widths: [usize; 7],
-}
-
-/// Where a row stands in the text, and what it is sorted by beside its name.
-struct Place {
-    start: usize,
-    name: usize,
-    end: usize,
-    score: Option<f64>,
-    load: Option<u8>,
-    rtt: Option<Duration>,
-}
-
 /// What comes first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Order {
@@ -93,76 +48,129 @@ pub enum Order {
     Rtt,
 }
 
+/// Rows to be, their texts one after another: 18,000 servers are two megabytes.
+#[derive(Default)]
+pub struct Listing {
+    /// Name, country, city, features, endpoint; an empty one is unknown.
+    text: String,
+    rows: Vec<Place>,
+}
+
+/// Where a row stands in the text, and its numbers.
+struct Place {
+    start: u32,
+    end: u32,
+    provider: ProviderKind,
+    load: Option<u8>,
+    rtt_micros: Option<u32>,
+    score: Option<f64>,
+}
+
 impl Listing {
-    pub fn new(shape: Shape) -> Listing {
-        Listing { shape, text: String::new(), rows: Vec::new(), widths: HEAD.map(str::len) }
-    }
-
     pub fn push(&mut self, server: &Server, rtt: Option<Duration>) {
-        let row = Row::new(server, rtt);
         let start = self.text.len();
-        self.text.push_str(&row.name);
-        let name = self.text.len();
-        match self.shape {
-            Shape::Json => self.text.push_str(&json::to_string(&row)),
-            Shape::Table { .. } | Shape::Tabs => {
-                let cells = row.cells();
-                for (width, cell) in self.widths.iter_mut().zip(&cells) {
-                    *width = (*width).max(cell.chars().count());
-                }
-                self.text.push_str(&cells.join("\t"));
+        let country = server.country.as_ref().map_or("", |c| c.as_str());
+        let (features, endpoint) = (server.features.words().join(","), server.endpoint.to_string());
+        let city = server.city.as_deref().unwrap_or_default();
+        for (nth, text) in [&server.name, country, city, &features, &endpoint].into_iter().enumerate() {
+            if nth > 0 {
+                self.text.push(UNIT);
             }
+            self.text.extend(text.chars().map(|c| if c == UNIT { '?' } else { c }));
         }
-        let end = self.text.len();
-        self.rows.push(Place { start, name, end, score: server.score, load: server.load, rtt });
+        // The text is bounded by what a provider's list may be long; microseconds are what an ICMP timestamp gives.
+        let place = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.rows.push(Place {
+            start: place(start),
+            end: place(self.text.len()),
+            provider: server.provider,
+            load: server.load,
+            rtt_micros: rtt.map(|d| u32::try_from(d.as_micros()).unwrap_or(u32::MAX)),
+            score: server.score,
+        });
     }
 
-    fn name(&self, at: &Place) -> &str {
-        &self.text[at.start..at.name]
+    fn texts(&self, at: &Place) -> impl Iterator<Item = &str> {
+        self.text.get(at.start as usize..at.end as usize).unwrap_or_default().split(UNIT)
     }
 
     pub fn sort(&mut self, order: Order) {
         let mut rows = std::mem::take(&mut self.rows);
+        let name = |at: &Place| self.texts(at).next().unwrap_or_default();
         rows.sort_by(|a, b| {
-            let by_name = || natural(self.name(a), self.name(b));
+            let by_name = || natural(name(a), name(b));
             let by_list = || by_score((a.score, a.load), (b.score, b.load)).then_with(by_name);
+            let rtt = |at: &Place| (at.rtt_micros.is_none(), at.rtt_micros);
             match order {
                 Order::Name => by_name(),
                 Order::Score => by_list(),
-                Order::Rtt => (a.rtt.is_none(), a.rtt).cmp(&(b.rtt.is_none(), b.rtt)).then_with(by_list),
+                Order::Rtt => rtt(a).cmp(&rtt(b)).then_with(by_list),
             }
         });
         self.rows = rows;
     }
 
-    /// Hands out the text in pieces.
-    pub fn emit<E>(&self, out: &mut dyn FnMut(&str) -> Result<(), E>) -> Result<(), E> {
-        let rows = || self.rows.iter().map(|at| &self.text[at.name..at.end]);
-        match self.shape {
+    /// Hands out what is to be printed, in pieces.
+    pub fn emit<E>(&self, shape: Shape, out: &mut dyn FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+        match shape {
             Shape::Json => {
                 out("[")?;
-                for (nth, row) in rows().enumerate() {
+                for (nth, at) in self.rows.iter().enumerate() {
                     out(if nth == 0 { "" } else { "," })?;
-                    out(row)?;
+                    out(&json::to_string(&self.row(at)))?;
                 }
                 out("]\n")
             }
-            Shape::Tabs => rows().try_for_each(|row| out(row).and_then(|()| out("\n"))),
+            Shape::Tabs => self.rows.iter().try_for_each(|at| out(&(self.cells(at).join("\t") + "\n"))),
             Shape::Table { width, paint } => {
-                out(&(paint.bold(&self.line(&HEAD.join("\t"), width)) + "\n"))?;
-                rows().try_for_each(|row| out(&(self.line(row, width) + "\n")))
+                let mut widths = HEAD.map(str::len);
+                for at in &self.rows {
+                    for (width, cell) in widths.iter_mut().zip(self.cells(at)) {
+                        *width = (*width).max(cell.chars().count());
+                    }
+                }
+                let line = |cells| aligned(cells, &widths, width);
+                out(&(paint.bold(&line(HEAD.map(str::to_owned))) + "\n"))?;
+                self.rows.iter().try_for_each(|at| out(&(line(self.cells(at)) + "\n")))
             }
         }
     }
 
-    /// Cells made as wide as their columns.
-    fn line(&self, cells: &str, most: usize) -> String {
-        let mut text = String::new();
-        for ((cell, width), is_number) in cells.split('\t').zip(self.widths).zip(NUMBERS) {
-            let gap = " ".repeat(width - cell.chars().count());
-            text.push_str(&if is_number { format!("{gap}{cell}") } else { format!("{cell}{gap}") });
-            text.push_str("  ");
+    fn row(&self, at: &Place) -> Row {
+        let mut texts = self.texts(at).map(str::to_owned);
+        let mut next = || texts.next().unwrap_or_default();
+        let (name, country, city, features, endpoint) = (next(), next(), next(), next(), next());
+        let known = |text: String| Some(text).filter(|t| !t.is_empty());
+        Row {
+            provider: at.provider.name().to_owned(),
+            name,
+            country: known(country),
+            city: known(city),
+            features: features.split(',').filter(|w| !w.is_empty()).map(str::to_owned).collect(),
+            load: at.load,
+            endpoint,
+            rtt_ms: at.rtt_micros.map(|micros| f64::from(micros) / 1000.0),
         }
-        text.trim_end().chars().take(most).collect()
     }
+
+    fn cells(&self, at: &Place) -> [String; 7] {
+        let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { plain(text) };
+        let mut texts = self.texts(at).map(or_dash);
+        let mut next = || texts.next().unwrap_or_default();
+        let (name, country, city, features, endpoint) = (next(), next(), next(), next(), next());
+        let load = at.load.map_or("-".to_owned(), |l| l.to_string());
+        let rtt = at.rtt_micros.map_or("-".to_owned(), |micros| format!("{:.1}", f64::from(micros) / 1000.0));
+        [name, country, city, features, load, endpoint, rtt]
+    }
+}
+
+/// Cells made as wide as their columns, the line cut at `most`.
+fn aligned(cells: [String; 7], widths: &[usize; 7], most: usize) -> String {
+    let mut text = String::new();
+    for ((cell, width), is_number) in cells.into_iter().zip(widths).zip(NUMBERS) {
+        let gap = " ".repeat(width - cell.chars().count());
+        text.push_str(&if is_number { format!("{gap}{cell}") } else { format!("{cell}{gap}") });
+        text.push_str("  ");
+    }
+    text.trim_end().chars().take(most).collect()
 }

@@ -133,9 +133,9 @@ fn server(name: &str) -> Server {
 fn a_list_is_a_table_for_people_and_tabs_for_pipes() {
     let rows = [(server("NL#1"), None), (server("NL#100\t"), Some(millis(12)))];
     let text = |shape, rows: &[(Server, Option<crate::time::Duration>)]| {
-        let (mut listing, mut text) = (Listing::new(shape), String::new());
+        let (mut listing, mut text) = (Listing::default(), String::new());
         rows.iter().for_each(|(s, rtt)| listing.push(s, *rtt));
-        let end: Result<(), ()> = listing.emit(&mut |piece| {
+        let end: Result<(), ()> = listing.emit(shape, &mut |piece| {
             text.push_str(piece);
             Ok(())
         });

@@ -56,9 +56,9 @@ fn text_of(
     shape: Shape,
     measure: &mut dyn FnMut(&[&Server]) -> Result<Vec<Measured>>,
 ) -> Result<String> {
-    let listing = list(&mut Fixed(servers.to_vec()), filter, &config(), shape, measure)?;
+    let listing = list(&mut Fixed(servers.to_vec()), filter, &config(), measure)?;
     let mut text = String::new();
-    listing.emit(&mut |piece| {
+    listing.emit(shape, &mut |piece| {
         text.push_str(piece);
         Ok::<_, Error>(())
     })?;

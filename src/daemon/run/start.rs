@@ -20,7 +20,7 @@ use crate::sys::notify::Notify;
 use crate::sys::poll::Poll;
 use crate::sys::signal::Signals;
 use crate::sys::worker::Workers;
-use crate::sys::{self, Machine, System, user};
+use crate::sys::{Machine, System, user};
 use crate::tunnel::{Mtu, Peer, Table, Tunnel};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -61,7 +61,6 @@ pub fn qbittorrent_settings(files: &dyn Files, config: &Config) -> sync::Setting
 
 /// Runs until it is told to end; the exit code of the process.
 pub fn run(start: Start) -> Result<Exit> {
-    sys::memory::keep_one_arena();
     let sys = System::new();
     let changes = recover::files(&sys)?;
     let killswitch = state::load_killswitch(sys.files())?.is_some();

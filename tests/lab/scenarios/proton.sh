@@ -57,7 +57,7 @@ snapshot before
 check "the test API answers" api_start
 qb_start
 qb_torrent >/dev/null
-change '{"second_factor":1,"certificate_life":60}'
+change '{"second_factor":1,"certificate_life":40}'
 
 # A closed machine, and nobody logged in.
 check "killswitch on" timeout 30 pvpn killswitch on --yes
@@ -96,7 +96,7 @@ same "list --sc" 'IS-NL#1 NL - secure-core' "$(cut -f 1-4 "$SITE/out" | tr '\t' 
 check "a filter that leaves nothing exits 11" exits 11 run list --provider proton --cc IS --p2p </dev/null
 check "and is named" grep -q -- '--cc IS' "$SITE/err"
 
-# Connected, with a certificate of a minute.
+# Connected, with a certificate of 40 s.
 check "connect --provider proton --p2p --cc NL" run connect --provider proton --p2p --cc NL --ks true </dev/null
 change '{"certificate_life":31536000}'
 same "the internet host sees the VPN server's address" "$EXIT1" "$(world)"
@@ -121,7 +121,7 @@ same "the .conf of the server" '600 root:root' "$(mode "$CONFIG/wireguard/NL-12.
 
 # The certificate is renewed, and the tunnel does not notice.
 before=$(wg show wgpnl dump | cut -f 1-5) pid=$(supervisor)
-check "the certificate is renewed in time" within 60 grep -q 'certificate renewed, good for 365 days' "$CONFIG/pvpn.log"
+check "the certificate is renewed in time" within 40 grep -q 'certificate renewed, good for 365 days' "$CONFIG/pvpn.log"
 same "for the same key" "true 1" "$(api | jq -r '"\(.certificates[0].renewed) \(.certificates | length)"')"
 same "and the device is as it was" "$before" "$(wg show wgpnl dump | cut -f 1-5)"
 same "by the same supervisor" "$pid connected" "$(supervisor) $(status_of .state)"
