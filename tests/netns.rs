@@ -7,5 +7,7 @@ mod firewall;
 mod namespace;
 #[path = "netns/net.rs"]
 mod net;
+#[path = "netns/sent.rs"]
+mod sent;
 
 use namespace::{in_namespace, run};

@@ -92,6 +92,8 @@ pub enum Event {
     Named(bool),
     /// How session and key of this provider are.
     Kept(ProviderKind, Result<Upkeep, Error>),
+    /// Somebody sent a packet into the tunnel, idle so far.
+    Stirred,
     Wake,
 }
 

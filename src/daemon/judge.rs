@@ -34,6 +34,12 @@ impl Daemon {
         self.monitor(now, monitor::Input::Sample(Some(sample)));
     }
 
+    /// The idle tunnel, into which a packet of somebody would be news: [`super::Event::Stirred`].
+    pub fn idle_tunnel(&self) -> Option<&str> {
+        let up = self.up.as_ref().filter(|up| up.monitor.wants_traffic())?;
+        (self.making.is_none() && self.ending.is_none()).then_some(&up.interface)
+    }
+
     pub(super) fn monitor_settings(&self) -> monitor::Settings {
         let m = &self.config.monitor;
         monitor::Settings {

@@ -212,6 +212,7 @@ impl Daemon {
                 self.session.handle(now, wall, session::Input::Done(provider, result));
             }
             Event::Named(answered) => self.names.handle(now, names::Input::Answered(answered)),
+            Event::Stirred => self.monitor(now, monitor::Input::Traffic),
             Event::Wake => self.wake(now),
         }
         self.settle(now);

@@ -7,7 +7,9 @@
 //!
 //! Quickly, while traffic flows: [`flow`] notices that nothing is received any more, three echoes within half a second
 //! confirm it, and the server is given up about four seconds after its last packet. Where the gateway answers no echo,
-//! the handshake is begun anew instead, which a server that lives answers within a round trip.
+//! the handshake is begun anew instead, which a server that lives answers within a round trip. On an idle tunnel the
+//! first packet that somebody sends is told ([`Input::Traffic`]), so that a server which died unnoticed is given up as
+//! quickly once it is needed.
 //!
 //! Only the tunnel is judged here: a dead resolver or qBittorrent changes no server.
 
@@ -74,7 +76,7 @@ pub enum Input {
     },
     /// `None`: the device could not be read.
     Sample(Option<Sample>),
-    /// A sign of traffic from elsewhere.
+    /// Somebody's packet went into an idle tunnel.
     Traffic,
     /// The route to the server changed, or the machine was suspended: check at once.
     Disturbed,
@@ -166,7 +168,10 @@ impl Monitor {
             Input::Echo { seq } => self.handle_echo(now, seq),
             Input::Sample(Some(sample)) => self.handle_sample(now, sample),
             Input::Sample(None) => self.flow.skip(now),
-            Input::Traffic => self.flow.wake_up(now),
+            Input::Traffic => {
+                self.flow.stir(now);
+                self.handle_wake(now);
+            }
             Input::Disturbed => {
                 self.check_at = now;
                 self.handle_wake(now);
@@ -176,6 +181,11 @@ impl Monitor {
                 self.settings = settings;
             }
         }
+    }
+
+    /// Somebody's packet into the tunnel would be news: [`Input::Traffic`].
+    pub fn wants_traffic(&self) -> bool {
+        self.state != State::Over && self.flow.is_idle()
     }
 
     /// The server was given up: nothing more comes from here.
@@ -340,6 +350,11 @@ impl Monitor {
             (State::Resting, Finding::Suspicious { flat, sent_bytes }) => {
                 self.suspect(now, flat, sent_bytes, sample.rx_bytes);
             }
+            (State::Resting, Finding::Unanswered { flat }) if self.answered => {
+                self.suspect(now, flat, 0, sample.rx_bytes);
+            }
+            // Without echoes a packet without an answer says little: what follows it is watched.
+            (_, Finding::Unanswered { .. }) => self.flow.wake_up(now),
             _ => {}
         }
     }

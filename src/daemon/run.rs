@@ -4,6 +4,7 @@
 //! being the next event; then wait. Whatever blocks runs on the two lanes of `sys::worker`.
 
 mod ask;
+mod idle;
 mod jobs;
 mod kernel;
 mod memory;
@@ -54,6 +55,7 @@ enum Source {
     Files,
     ClockStep,
     Name,
+    Sent,
     NatPmp,
     Echo,
 }
@@ -77,6 +79,8 @@ pub struct Supervisor {
     steps: Option<Steps>,
     /// The question to the tunnel's resolver that is not answered yet.
     asking: Option<ask::Question>,
+    /// Open while the tunnel is idle.
+    listening: Option<idle::Listening>,
     watchdog_at: Option<Instant>,
     /// Whether writing `status.json` failed, so that it is said once.
     is_snapshot_lost: bool,
@@ -109,6 +113,7 @@ impl Supervisor {
                 }
             }
             self.write_snapshot();
+            self.listen_for_traffic();
             let deadline = self.daemon.poll_timeout();
             if let Err(e) = self.wait(deadline) {
                 log::error!("run: poll: {e}");
@@ -134,6 +139,7 @@ impl Supervisor {
         fds.extend(self.watcher.files().map(|fd| (Source::Files, fd, Interest::Read)));
         fds.extend(self.steps.iter().map(|s| (Source::ClockStep, s.as_fd(), Interest::Read)));
         fds.extend(self.asking.iter().map(|q| (Source::Name, q.as_fd(), Interest::Read)));
+        fds.extend(self.listening.iter().filter_map(|l| Some((Source::Sent, l.fd()?, Interest::Read))));
         fds.extend(self.sockets.natpmp().map(|fd| (Source::NatPmp, fd, Interest::Read)));
         fds.extend(self.sockets.echo().map(|fd| (Source::Echo, fd, Interest::Read)));
         let child_at = self.children.poll_timeout();
@@ -173,6 +179,7 @@ impl Supervisor {
             Source::Files => self.read_files(),
             Source::ClockStep => self.read_clock_step(),
             Source::Name => self.read_name(),
+            Source::Sent => self.read_sent(),
             Source::NatPmp => {
                 for event in self.sockets.read_natpmp() {
                     self.handle(Event::Lease(event));
@@ -299,7 +306,7 @@ impl Supervisor {
                 return Some(Event::Linked(self.make_link(&interface, &ready, in_place)));
             }
             Action::Look(interface) => return Some(Event::Looked(self.look(&interface))),
-            Action::Ping { seq } => self.sockets.ping(seq),
+            Action::Ping { seq } => self.quietly(|s| s.sockets.ping(seq)),
             Action::Restart(interface) => self.restart_peer(&interface),
             Action::Commit { interface, ready, old, dns } => {
                 return Some(Event::Committed(self.commit(&interface, &ready, old.as_deref(), dns)));
@@ -314,7 +321,7 @@ impl Supervisor {
                 let job = jobs::keep(provider, self.daemon.config().clone(), work);
                 self.workers.start(Lane::Outside, job);
             }
-            Action::Lease(action) => return self.perform_lease(action),
+            Action::Lease(action) => return self.quietly(|s| s.perform_lease(action)),
             Action::Publish(action) => return self.perform_publish(action),
             Action::Sync(action) => return self.perform_sync(action),
             Action::Record(record) => self.write_record(record.as_deref()),
@@ -326,7 +333,7 @@ impl Supervisor {
             Action::SetClock(time) => return self.set_clock(time),
             Action::StoreClock(time) => self.store_clock(time),
             Action::AskName { interface, server, source } => {
-                return self.ask_name(&interface, server, source);
+                return self.quietly(|s| s.ask_name(&interface, server, source));
             }
             Action::TearDown => return Some(Event::TornDown(self.tear_down())),
             Action::Exit(exit) => {

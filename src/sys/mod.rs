@@ -23,6 +23,7 @@ pub mod notify;
 pub mod packet;
 pub mod poll;
 pub mod resolve;
+pub mod sent;
 pub mod signal;
 pub mod sock_diag;
 pub mod socket;

@@ -5,6 +5,7 @@
 use crate::firewall::OWN_MARK;
 use crate::time::Duration;
 use crate::wire::http::Route;
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, connect, setsockopt, socket,
@@ -78,6 +79,23 @@ pub fn open(
     let fd = socket(family, kind, flags | SockFlag::SOCK_CLOEXEC, protocol)?;
     egress.apply(&fd, ipv4)?;
     Ok(fd)
+}
+
+/// Attaches a classic BPF program to a socket (socket(7), SO_ATTACH_FILTER): what it does not let pass wakes nobody.
+pub fn attach_filter(fd: &OwnedFd, steps: &mut [libc::sock_filter]) -> io::Result<()> {
+    let len = u16::try_from(steps.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len, filter: steps.as_mut_ptr() };
+    // SAFETY: `program` and the `steps` it points to live through the call; the kernel copies both.
+    let done = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const program).cast(),
+            size_of_val(&program) as libc::socklen_t,
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// A UDP socket that talks to `peer` alone: the kernel drops what other hosts send. The port is the kernel's choice,

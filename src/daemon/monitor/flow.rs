@@ -4,6 +4,9 @@
 //! tunnel that receives nothing for two seconds is *suspicious* when something was sent meanwhile, and also when a
 //! download had been going on: a machine that only receives sends nothing once the acknowledgements stop. Suspicion is
 //! cheap, it costs one answered echo; whoever holds this decides by probing.
+//!
+//! An idle tunnel may be *stirred*: a first packet is sent into it. Then one more sample is due, [`FLAT`] later, and a
+//! tunnel that received nothing meanwhile is as suspicious, so that nobody waits for a tick to learn of a dead server.
 
 use crate::time::{Duration, Instant, millis, secs};
 
@@ -30,9 +33,22 @@ pub struct Counters {
     pub tx_bytes: u64,
 }
 
+impl Counters {
+    fn sum(self) -> u64 {
+        self.rx_bytes.saturating_add(self.tx_bytes)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
+    /// Somebody sent into the idle tunnel.
+    Stirred {
+        at: Instant,
+        /// The counters of the last idle sample, and the received bytes of the first one since.
+        idle: Counters,
+        received: Option<u64>,
+    },
     Busy {
         moved_at: Instant,
         /// When something was last received, and what had been sent by then.
@@ -53,6 +69,10 @@ pub enum Finding {
     Suspicious {
         flat: Duration,
         sent_bytes: u64,
+    },
+    /// What was sent into an idle tunnel is unanswered for `flat`.
+    Unanswered {
+        flat: Duration,
     },
 }
 
@@ -77,6 +97,11 @@ impl Flow {
         matches!(self.state, State::Busy { .. })
     }
 
+    /// Nothing flows: somebody's packet into the tunnel is worth a word, to [`Flow::stir`].
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Idle
+    }
+
     pub fn counters(&self) -> Option<Counters> {
         self.last.map(|(_, counters)| counters)
     }
@@ -88,7 +113,16 @@ impl Flow {
 
     /// How much earlier than planned something may be done for want of another wake-up.
     pub fn slack(&self) -> Duration {
-        if self.is_busy() { Duration::ZERO } else { IDLE_SLACK }
+        if self.is_idle() { IDLE_SLACK } else { Duration::ZERO }
+    }
+
+    /// Somebody sent a packet. A sample is due at once, and another one when an answer should have come.
+    pub fn stir(&mut self, now: Instant) {
+        if self.is_idle() {
+            let idle = self.counters().unwrap_or_default();
+            self.state = State::Stirred { at: now, idle, received: None };
+            self.next_at = now;
+        }
     }
 
     /// Traffic was seen by other means: sampling becomes busy at once.
@@ -116,6 +150,19 @@ impl Flow {
                 finding = Finding::Began;
             }
             State::Idle => {}
+            State::Stirred { at, idle, received: base } => match *base {
+                None => *base = Some(counters.rx_bytes),
+                Some(_) if now.since(*at) < FLAT => {}
+                Some(base) => {
+                    let (flat, was) = (now.since(*at), *idle);
+                    self.state = State::Idle;
+                    if counters.rx_bytes == base {
+                        finding = Finding::Unanswered { flat };
+                    } else if counters.sum().saturating_sub(was.sum()) >= IDLE_BYTES {
+                        self.wake_up(now);
+                    }
+                }
+            },
             State::Busy { moved_at, received_at, sent_then, downloading } => {
                 if moved >= BUSY_BYTES {
                     *moved_at = now;
@@ -135,13 +182,18 @@ impl Flow {
                 }
             }
         }
-        self.next_at = now + if self.is_busy() { BUSY_INTERVAL } else { IDLE_INTERVAL };
+        self.skip(now);
         finding
     }
 
     /// A sample could not be taken: another try at the next tick.
     pub fn skip(&mut self, now: Instant) {
-        self.next_at = now + if self.is_busy() { BUSY_INTERVAL } else { IDLE_INTERVAL };
+        self.next_at = match self.state {
+            State::Idle => now + IDLE_INTERVAL,
+            State::Busy { .. } => now + BUSY_INTERVAL,
+            State::Stirred { at, .. } if now < at + FLAT => at + FLAT,
+            State::Stirred { .. } => now + FLAT,
+        };
     }
 }
 
@@ -211,6 +263,40 @@ mod tests {
         flow.handle_sample(at(9000), counters(9_000_000, 9_000_000));
         assert_eq!(flow.handle_sample(at(24_000), counters(0, 148)), Finding::Nothing);
         assert!(flow.is_busy());
+    }
+
+    #[test]
+    fn a_packet_into_an_idle_tunnel_that_nobody_answers_is_noticed_after_two_seconds() {
+        let mut flow = idle();
+        flow.stir(at(20_000));
+        assert!(flow.wants_sample(at(20_000)));
+        assert_eq!(flow.handle_sample(at(20_000), counters(500, 596)), Finding::Nothing);
+        assert_eq!(flow.handle_sample(at(21_000), counters(500, 692)), Finding::Nothing, "somebody looked");
+        assert_eq!(flow.poll_timeout(), at(22_000));
+        let finding = flow.handle_sample(at(22_000), counters(500, 692));
+        assert_eq!(finding, Finding::Unanswered { flat: secs(2) });
+        assert!(flow.is_idle());
+    }
+
+    #[test]
+    fn a_stirred_tunnel_that_answers_goes_back_to_rest_or_on_to_be_busy() {
+        for (received, is_busy) in [(596, false), (9000, true)] {
+            let mut flow = idle();
+            flow.stir(at(20_000));
+            flow.stir(at(20_001));
+            assert_eq!(flow.handle_sample(at(20_001), counters(500, 596)), Finding::Nothing);
+            assert_eq!(flow.handle_sample(at(22_000), counters(received, 600)), Finding::Nothing);
+            assert_eq!((flow.is_busy(), flow.is_idle()), (is_busy, !is_busy));
+        }
+    }
+
+    /// A flow that came to rest, with 500 bytes in each direction.
+    fn idle() -> Flow {
+        let mut flow = Flow::new(at(0));
+        flow.handle_sample(at(0), counters(500, 500));
+        flow.handle_sample(at(8000), counters(500, 500));
+        assert!(flow.is_idle());
+        flow
     }
 
     fn at(ms: u64) -> Instant {

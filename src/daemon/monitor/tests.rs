@@ -133,6 +133,38 @@ fn a_disturbance_is_checked_at_once_and_other_settings_count_from_then_on() {
 
 const SETTINGS: Settings = Settings { interval: secs(60), failures: 3, latency_threshold: millis(500) };
 
+#[test]
+fn a_server_that_died_while_idle_is_given_up_seconds_after_the_first_packet() {
+    for echo in [Some(millis(20)), None] {
+        let mut w = World::new();
+        w.echo = echo;
+        w.run_until(190_000);
+        assert!(w.monitor.wants_traffic());
+        w.die();
+        w.run_until(190_500);
+        w.traffic = (0, 150); // somebody asks again and again
+        w.monitor.handle(w.now, Input::Traffic);
+        w.run_until(210_000);
+        let (at, reason) = w.over().unwrap();
+        assert!(at <= if echo.is_some() { 194_500 } else { 200_500 }, "{at} {reason}");
+    }
+}
+
+#[test]
+fn stray_packets_into_an_idle_tunnel_cost_one_echo_each_and_no_server() {
+    let mut w = World::new();
+    w.run_until(61_000);
+    let (wakes, echoes) = (w.wakes, w.echoes_sent);
+    for nth in 1..=10 {
+        w.sample.tx_bytes += 96; // to a host that does not answer
+        w.monitor.handle(w.now, Input::Traffic);
+        w.run_until(61_000 + nth * 10_000);
+    }
+    assert_eq!(w.over(), None);
+    assert!(w.echoes_sent - echoes <= 10 + 2, "{}", w.echoes_sent - echoes);
+    assert!(w.wakes - wakes <= 10 * 3 + 10, "{}", w.wakes - wakes);
+}
+
 /// A monitor, a device and a gateway.
 struct World {
     monitor: Monitor,

@@ -92,6 +92,7 @@ pub fn run(start: Start) -> Result<Exit> {
         watcher: watch::Watcher::new(),
         steps: Steps::new().inspect_err(|e| log::warn!("clock: watch it: {e}")).ok(),
         asking: None,
+        listening: None,
         watchdog_at: None,
         is_snapshot_lost: false,
         snapshot: String::new(),

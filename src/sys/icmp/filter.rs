@@ -1,9 +1,10 @@
 //! The classic BPF program of an echo socket: an echo reply, our identifier, our run number, else nothing.
 
+use crate::sys::socket::attach_filter;
 use crate::wire::icmp::{REPLY_V4, REPLY_V6};
 use nix::libc;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// Opcodes of linux/bpf_common.h.
 const LOAD_BYTE_X: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_IND) as u16;
@@ -44,17 +45,5 @@ fn program(ipv4: bool, id: u16, run: u32) -> [libc::sock_filter; 9] {
 
 /// Attaches the program to a raw socket.
 pub fn attach(fd: &OwnedFd, ipv4: bool, id: u16, run: u32) -> io::Result<()> {
-    let mut steps = program(ipv4, id, run);
-    let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
-    // SAFETY: `program` and the `steps` it points to live through the call; the kernel copies both.
-    let done = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ATTACH_FILTER,
-            (&raw const program).cast(),
-            size_of_val(&program) as libc::socklen_t,
-        )
-    };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    attach_filter(fd, &mut program(ipv4, id, run))
 }

@@ -47,6 +47,8 @@ check "qBittorrent restarted: it listens there" within 10 listens 10.2.0.2 "$por
 # The supervisor dies during a download and is started again.
 curl -s -o "$RUN"/download --max-time 60 "http://$INET/slow/1500000" &
 download=$!
+python3 /lab/guest/traffic.py "$RUN"/traffic &
+traffic=$!
 sleep 2
 kill -9 "$(supervisor)"
 sleep 1
@@ -56,6 +58,12 @@ wait $download
 same "killed during a download: the download completes (curl: 0)" 0 $?
 same "killed during a download: every byte of it" 1500000 "$(stat --format=%s "$RUN"/download)"
 rm -f "$RUN"/download
+kill $traffic
+wait $traffic
+gap=$(sed 's/.* gap \([0-9]*\) .*/\1/' "$RUN"/traffic)
+# The kernel retransmits after a round trip and 200 ms (TCP_RTO_MIN); the rest is the emulated processors' own.
+check "killed during a download: no packet's answer is missing longer than one retransmission ($gap ms)" test "$gap" -gt 0 -a "$gap" -lt 1000
+note "traffic: $(cat "$RUN"/traffic)"
 
 # The server dies while traffic flows.
 python3 /lab/guest/traffic.py "$RUN"/traffic &
@@ -72,6 +80,19 @@ check "server dead under traffic: traffic again within 10 s ($gap ms)" test "$ga
 check "server dead under traffic: a port again" within 30 status_is .port.state held
 check "server dead under traffic: qBittorrent has it" within 20 qb_pref_is listen_port "$(port_file)"
 gateway "$first" alive
+
+# The server dies while nothing flows, or a moment after something began to: nobody waits for a tick.
+sleep 12 # a tunnel without traffic comes to rest after 8 s
+gateway $second dead
+python3 /lab/guest/traffic.py "$RUN"/traffic &
+traffic=$!
+begun=$(uptime_ms)
+check "server dead on an idle tunnel: another one is taken once it is used" within 20 world_is "$(exit_of "$first")"
+took=$(($(uptime_ms) - begun))
+check "server dead on an idle tunnel: traffic within 10 s of the first packet ($took ms)" test $took -lt 10000
+kill $traffic
+wait $traffic
+gateway $second alive
 
 # qBittorrent is not there when the tunnel goes: nobody waits for it.
 qb_stop
