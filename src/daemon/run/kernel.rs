@@ -123,9 +123,7 @@ impl Supervisor {
         let plan = self.plan(interface, ready)?;
         self.watcher.lan = self.daemon.lan();
         let mut shared = plan.shared;
-        shared.extend(
-            SYSCTLS.iter().map(|s| Step::RaiseSysctl { path: s.path.to_owned(), at_least: s.at_least }),
-        );
+        shared.extend(settings());
         self.changes.apply(&self.sys, interface, &plan.device)?;
         self.changes.apply(&self.sys, interface, &plan.routes)?;
         self.changes.apply(&self.sys, TUNNELS, &shared)?;
@@ -193,6 +191,11 @@ impl Supervisor {
     pub(super) fn surroundings(&self) -> Result<Surroundings> {
         surroundings(&self.sys, &self.changes)
     }
+}
+
+/// The kernel settings of every tunnel.
+pub(super) fn settings() -> impl Iterator<Item = Step> {
+    SYSCTLS.iter().map(|s| Step::RaiseSysctl { path: s.path.to_owned(), at_least: s.at_least })
 }
 
 /// Links and networks that are not ours.

@@ -8,14 +8,14 @@
 use super::super::Event;
 use super::super::phase::Ready;
 use super::super::repair::{Found, Part, Way};
-use super::{CONTROL, PORT_FILE, RECORD, STATUS, Supervisor, start};
+use super::{CONTROL, PORT_FILE, RECORD, STATUS, Supervisor, kernel, start};
 use crate::address::IpNet;
 use crate::change::recover::RUN_DIR;
 use crate::change::{Step, TUNNELS};
 use crate::dns::{BACKUP, RESOLV_CONF, UPLINKS};
 use crate::error::{Doing, Result};
-use crate::firewall::OWN_MARK;
 use crate::firewall::ruleset::Ruleset;
+use crate::firewall::{OWN_MARK, SYSCTLS};
 use crate::sys::Machine;
 use crate::sys::inotify::{Hears, Watch};
 use crate::sys::net::{Changed, Monitor, find};
@@ -30,6 +30,8 @@ use std::path::{Path, PathBuf};
 
 /// Sleeping shorter than this is none; chosen: the clocks are not read at the same time.
 const SLEPT_LEAST: Duration = Duration::from_secs(2);
+/// Below it, what `sysctl` writes can be heard like files.
+const KERNEL: &str = "/proc/sys";
 /// Where a way out is looked for while no server is known: no host has this address (RFC 5737).
 const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
@@ -60,6 +62,9 @@ impl Watcher {
         let mut watcher = Watcher { files, slept: crate::sys::clock::suspended(), ..Watcher::default() };
         watcher.add(Path::new("/etc"), Hears::Changes);
         watcher.add(Path::new(RUN_DIR), Hears::Removals);
+        for dir in kernel_dirs() {
+            watcher.add(&dir, Hears::Changes);
+        }
         watcher.follow_symlink();
         watcher
     }
@@ -169,6 +174,9 @@ impl Supervisor {
             self.look_around();
             self.handle(Event::Changed(Part::Resolver));
         }
+        if paths.iter().any(|p| p.starts_with(KERNEL)) {
+            self.handle(Event::Changed(Part::Network));
+        }
         let is_gone = |p: &PathBuf| p.starts_with(RUN_DIR) && !p.exists();
         if paths.iter().any(is_gone) {
             self.make_run_files_anew();
@@ -261,6 +269,9 @@ impl Supervisor {
             is_ours: self.changes.links().any(|l| l == interface),
         };
         let mut plan = plan_tunnel(&want(&lan), &there)?;
+        let mut lowered = self.lowered()?;
+        lowered.retain(|step| !plan.shared.contains(step));
+        plan.shared.extend(lowered.iter().cloned());
         if !ready.connection.tunnel.is_full() {
             // An adopted tunnel that takes only some networks does not know its routes.
             for steps in [&mut plan.routes, &mut plan.shared] {
@@ -271,7 +282,8 @@ impl Supervisor {
             self.watcher.lan = lan;
             return Ok(());
         }
-        let earlier = if before == lan { plan.clone() } else { plan_tunnel(&want(&before), &there)? };
+        let mut earlier = if before == lan { plan.clone() } else { plan_tunnel(&want(&before), &there)? };
+        earlier.shared.extend(lowered);
         found.taken.extend(taken(&plan, &earlier).map(|words| (Part::Network, words)));
         found.remade = plan.device.iter().any(|s| matches!(s, Step::AddLink { .. }));
         found.raised = plan.device.iter().any(|s| matches!(s, Step::SetLinkUp(_)));
@@ -280,6 +292,17 @@ impl Supervisor {
         self.changes.apply(&self.sys, TUNNELS, &plan.shared)?;
         self.watcher.lan = lan;
         Ok(())
+    }
+
+    /// The kernel settings that somebody lowered, to be raised again.
+    fn lowered(&self) -> Result<Vec<Step>> {
+        let mut lowered = Vec::new();
+        for step in kernel::settings() {
+            if step.inverse(&self.sys)?.is_some() {
+                lowered.push(step);
+            }
+        }
+        Ok(lowered)
     }
 
     /// The way that the encrypted packets take; none without carrier.
@@ -293,6 +316,14 @@ impl Supervisor {
         let carries = links.iter().any(|l| l.name == path.device && l.up && l.lower_up);
         carries.then_some(Way { device: path.device, gateway: path.gateway, source: path.source })
     }
+}
+
+/// Where the settings are that a tunnel needs.
+fn kernel_dirs() -> Vec<PathBuf> {
+    let files = SYSCTLS.iter().map(|s| Path::new(KERNEL).join(s.path));
+    let mut dirs: Vec<PathBuf> = files.filter_map(|f| f.parent().map(Path::to_owned)).collect();
+    dirs.dedup();
+    dirs
 }
 
 /// What of a plan is there no more, in words: "2 rules and 1 route were taken away".

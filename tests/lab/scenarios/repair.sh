@@ -50,6 +50,8 @@ gone "resolv.conf rewritten as it was" sh -c "cat $RUN/resolv.conf >/etc/resolv.
 gone "a line appended to resolv.conf" sh -c 'echo nameserver 192.168.1.1 >>/etc/resolv.conf'
 gone "the tunnel's link set down" ip link set wgpnl down
 gone "the tunnel's link deleted" ip link delete wgpnl
+gone "arp_ignore and src_valid_mark lowered" sysctl -qw net.ipv4.conf.all.arp_ignore=0 net.ipv4.conf.all.src_valid_mark=0
+same "and the settings are back" '2 1' "$(sysctl -n net.ipv4.conf.all.arp_ignore net.ipv4.conf.all.src_valid_mark | tr '\n' ' ' | sed 's/ $//')"
 check "the port is held after all that" within 20 status_is .port.state held
 same "rules, routes and rule set are what they were" "$settled" "$(ours)"
 check "no problem is left once it is quiet" within 140 status_is '.problems | tostring' '[]'
