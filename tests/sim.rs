@@ -7,6 +7,8 @@
 mod gateway;
 #[path = "sim/interleave.rs"]
 mod interleave;
+#[path = "sim/machine.rs"]
+mod machine;
 #[path = "sim/random.rs"]
 mod random;
 #[path = "sim/rival.rs"]
@@ -15,6 +17,8 @@ mod rival;
 mod torrent;
 #[path = "sim/unruly.rs"]
 mod unruly;
+#[path = "sim/whole.rs"]
+mod whole;
 #[path = "sim/world.rs"]
 mod world;
 

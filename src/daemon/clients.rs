@@ -92,6 +92,22 @@ impl Clients {
         });
     }
 
+    /// Who has waited for traffic long enough is told so; the attempt goes on.
+    fn expire_connects(&mut self, now: Instant, actions: &mut VecDeque<Action>, trouble: Option<&Error>) {
+        self.waiting.retain(|(id, wait)| {
+            let Wait::Connect { begun_at } = wait else { return true };
+            let is_over = *id != SERVICE && now >= *begun_at + CONNECT;
+            if is_over {
+                let why =
+                    trouble.map_or_else(|| "the provider has not answered yet".to_owned(), Error::to_string);
+                let text = format!("not connected in {} s: {why}; trying goes on", CONNECT.as_secs());
+                let exit = trouble.map_or(Exit::Failed, Error::exit);
+                actions.push_back(Action::Tell(*id, Tell::Done(exit, text)));
+            }
+            !is_over
+        });
+    }
+
     pub fn end(&mut self, actions: &mut VecDeque<Action>, result: &Result<String, Error>) {
         for (id, _) in self.waiting.drain(..) {
             let tell = match result {
@@ -105,13 +121,14 @@ impl Clients {
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.waiting
             .iter()
-            .filter_map(|(_, wait)| match wait {
+            .filter_map(|(id, wait)| match wait {
                 Wait::Settle { begun_at, port_at: Some(at), .. } => {
                     Some((*at + QBITTORRENT).min(*begun_at + CONNECT))
                 }
                 Wait::Settle { begun_at, connected_at, port_at: None } => {
                     Some((*connected_at + PORT).min(*begun_at + CONNECT))
                 }
+                Wait::Connect { begun_at } if *id != SERVICE => Some(*begun_at + CONNECT),
                 Wait::Connect { .. } | Wait::End => None,
             })
             .min()
@@ -121,6 +138,8 @@ impl Clients {
 impl Daemon {
     /// Ends the waits that are over.
     pub(super) fn answer_clients(&mut self, now: Instant) {
+        let trouble = self.phase.trouble();
+        self.clients.expire_connects(now, &mut self.actions, trouble);
         if self.up.is_none() {
             return;
         }

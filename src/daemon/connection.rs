@@ -355,6 +355,9 @@ impl Daemon {
                     self.last_error = Some(e);
                     self.ending = Some(Ending::TearingDown);
                     self.tear_down();
+                } else if self.up.as_ref().is_some_and(|up| up.monitor.is_over()) {
+                    // The search for another server, which a person's wish cut short, goes on.
+                    self.replace(now, "the server in use was given up before");
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! How the supervisor ends: by `disconnect`, after a failed first connect, or leaving everything to the next one.
 
+use super::connection::Making;
 use super::lease::Holder;
 use super::{Action, Daemon, comeback, names, phase, publish, session, sync};
 use crate::error::{Error, Exit};
@@ -23,6 +24,8 @@ impl Daemon {
     /// `disconnect [--ks]`: what waits is told when it is done.
     pub(super) fn disconnect(&mut self, now: Instant, ks: Option<bool>) {
         if self.ending.is_some() {
+            // Whoever speaks last before the end decides.
+            self.closing = ks.or(self.closing);
             return;
         }
         if self.phase.is_running() {
@@ -105,6 +108,11 @@ impl Daemon {
             log::info!("supervisor: leaving the tunnel to the next one");
             self.ending = Some(Ending::Over);
             self.close_clock();
+            // What is half made is not handed over: the record names the tunnel in use.
+            if let Some(making) = self.making.take() {
+                let Making { interface, in_place, .. } = making;
+                self.actions.push_back(Action::Drop { interface, in_place });
+            }
             self.actions.push_back(Action::Exit(Exit::Done));
         }
     }

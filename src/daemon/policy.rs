@@ -122,6 +122,10 @@ impl Daemon {
     /// `killswitch on|off`: answered when the rules are in force.
     pub(super) fn switch(&mut self, id: ClientId, on: bool) {
         self.change_killswitch(on);
+        if self.ending.is_some() {
+            // A disconnect that is under way leaves it so.
+            self.closing = Some(on);
+        }
         self.switching.push((id, on));
         if self.loaded.as_ref() == Some(&self.policy()) && self.reload_at.is_none() {
             self.answer_switching(Ok(()));

@@ -7,7 +7,7 @@ use crate::error::Exit;
 use crate::firewall::DnsPolicy;
 use crate::provider::{Connection, Country, Endpoint, Features, PortHold, ProviderKind, Server};
 use crate::status::State;
-use crate::time::millis;
+use crate::time::{millis, secs};
 use crate::tunnel::{Peer, Table, Tunnel};
 use control::{Ask, Tell};
 use phase::{Choice, Ready};
@@ -317,4 +317,74 @@ fn disconnect_open_forgets_the_kill_switch_before_it_undoes() {
     assert!(s.position("Remember") < s.position("TearDown"));
     assert!(!s.last().killswitch && s.last().tunnels.is_empty());
     assert_eq!(s.done(2), Some(Exit::Done));
+}
+
+#[test]
+fn half_of_a_switch_is_not_left_to_the_next_supervisor() {
+    let mut s = Story::connected(true);
+    s.handle(Event::Client(2, Ask::Connect(Box::new(wish("CH", true)))));
+    s.choose(&ready("CH", 12));
+    s.seen.clear();
+    s.handle(Event::Signal(Signal::Leave));
+    assert_eq!(s.seen[..2], ["Drop", "Exit"]);
+}
+
+#[test]
+fn a_connect_is_answered_within_its_minute_while_a_service_tries_on() {
+    let mut s = story(false);
+    s.daemon.is_service = true;
+    s.handle(Event::Client(1, Ask::Connect(Box::new(wish("NL", false)))));
+    let round = s.daemon.round;
+    s.handle(Event::Chosen { round, result: Err(Error::new(Exit::Provider, "no route to it")) });
+    assert_eq!(s.done(1), None);
+    s.now = s.now + secs(57);
+    s.handle(Event::Wake);
+    assert_eq!(s.done(1), Some(Exit::Provider));
+    assert_eq!(s.daemon.state_word(), State::Connecting);
+}
+
+#[test]
+fn whoever_speaks_last_before_the_end_decides_about_the_kill_switch() {
+    let restoring = |s: &mut Story, ks| {
+        let text = "[network]\nlan = 192.168.1.0/24\n";
+        let config = load::parse(text, Path::new("/root"), Path::new("/root")).unwrap();
+        let settings = sync::Settings::new(&config.qbittorrent, None);
+        let earlier = crate::qbittorrent::Preferences::default();
+        let memory = sync::Memory { earlier: Some(earlier), stopped: vec![] };
+        s.daemon.sync = Sync::new(settings, memory, s.now);
+        s.handle(Event::Client(2, Ask::Disconnect { ks }));
+        assert!(s.daemon.restoring_until().is_some(), "qBittorrent has not got its port back yet");
+    };
+    let mut s = Story::connected(true);
+    restoring(&mut s, None);
+    s.handle(Event::Client(3, Ask::Disconnect { ks: Some(false) }));
+    s.now = s.now + secs(5);
+    s.handle(Event::Wake);
+    assert_eq!((s.done(3), s.last().killswitch), (Some(Exit::Done), false));
+
+    let mut s = Story::connected(true);
+    restoring(&mut s, Some(false));
+    s.handle(Event::Client(3, Ask::Killswitch { on: true }));
+    assert_eq!(s.done(3), Some(Exit::Done));
+    s.now = s.now + secs(5);
+    s.handle(Event::Wake);
+    assert_eq!((s.done(2), s.last().killswitch), (Some(Exit::Done), true));
+}
+
+#[test]
+fn a_wish_that_fails_does_not_end_the_search_for_a_server_that_lives() {
+    let mut s = Story::connected(true);
+    while !s.daemon.up.as_ref().unwrap().monitor.is_over() {
+        s.now = s.daemon.poll_timeout().unwrap().0;
+        s.handle(Event::Wake);
+        s.handle(Event::Looked(Some(Look {
+            tx_bytes: s.now.since_boot().as_secs() * 1000,
+            ..Look::default()
+        })));
+    }
+    s.handle(Event::Client(2, Ask::Connect(Box::new(wish("CH", true)))));
+    let round = s.daemon.round;
+    s.handle(Event::Chosen { round, result: Err(Error::new(Exit::NoServer, "no server matches")) });
+    assert_eq!(s.done(2), Some(Exit::NoServer));
+    assert!(s.daemon.phase.is_running(), "nothing else would ever look for another server");
 }
