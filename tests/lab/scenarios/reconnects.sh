@@ -1,0 +1,55 @@
+# guests: amd64
+# limit: 240
+#
+# Two hundred reconnects in a row, by request and for a dead server, over links that stay and links that are made anew:
+# then memory, descriptors, rules, routes and files are what they were after the first round.
+. /lab/guest/lib.sh
+
+configure alone <<'CONF'
+[monitor]
+interval = 1
+failures = 1
+CONF
+snapshot before
+rounds=${ROUNDS:-50}
+check "connect" connect --server 'NL#12' --ks true
+
+pid() { cut -d ' ' -f 1 /run/pvpn/supervisor.pid; }
+switch() { timeout 60 pvpn -q connect --provider file --server "$1" >"$RUN"/switch.out 2>&1 </dev/null || cat "$RUN"/switch.out; }
+# Another server of the same interface, one of another interface, and back: four reconnects.
+round() { switch 'NL#31' && switch 'CH#7' && switch 'NL#31' && switch 'NL#12'; }
+# What a reconnect could leave behind, but memory.
+kept() {
+    echo "descriptors $(find "/proc/$(pid)/fd" -type l | wc -l)" "threads $(find "/proc/$(pid)/task" -mindepth 1 -maxdepth 1 | wc -l)"
+    find /run/pvpn /var/lib/pvpn -type f ! -name pvpn.log -printf '%p %m\n' | sort
+    echo "journal $(wc -c </run/pvpn/journal) bytes"
+    ip rule show
+    ip -6 rule show
+    ip route show table all | sed -E 's/ expires [0-9]+sec//'
+    ip -oneline link show | sed -E 's/^[0-9]+: //' | sort
+    nft --stateless list ruleset
+}
+memory() { awk '/^RssAnon/ { print $2 }' "/proc/$(pid)/status"; }
+
+check "a first round" round
+first=$(pid)
+kept >"$RUN"/kept.first
+begun=$(memory)
+at=$(uptime_ms)
+done_rounds=0
+while [ $done_rounds -lt $rounds ]; do
+    said=$(round)
+    [ -z "$said" ] || { note "round $done_rounds: $said"; break; }
+    done_rounds=$((done_rounds + 1))
+done
+same "$((4 * rounds)) reconnects by request" $rounds $done_rounds
+note "a reconnect took $((($(uptime_ms) - at) / 4 / rounds)) ms"
+same "by the same supervisor" "$first" "$(pid)"
+check "links, rules, routes, rule set, files, descriptors and threads are what they were" sh -c "diff $RUN/kept.first - </dev/stdin" < <(kept)
+ended=$(memory)
+check "memory: $begun KiB after the first round, $ended KiB after the last" test "$ended" -le $((begun + 64))
+cp "$CONFIG"/pvpn.log /lab/out/
+check "traffic" world_is "$EXIT1"
+check "disconnect" timeout 30 pvpn disconnect --ks false
+check "the machine is what it was" unchanged before
+finish
