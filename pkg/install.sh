@@ -136,7 +136,8 @@ tell_openrc() {
     if [ -e /etc/debian_version ] || [ -e /etc/runlevels/sysinit/networking ]; then
         rc-update --quiet add pvpn-killswitch sysinit || true
     fi
-    if rc-service --quiet pvpn status >/dev/null 2>&1; then
+    # Where OpenRC has not booted (an image that is being made), it takes every service for one that starts.
+    if [ -e /run/openrc/softlevel ] && rc-service --quiet pvpn status >/dev/null 2>&1; then
         echo "handing the running tunnel over to the installed version"
         rc-service pvpn restart
     fi

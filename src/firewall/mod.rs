@@ -16,8 +16,8 @@
 //!   neither, and are dropped: the groups that the list needs are link-local, which switches flood. The frames by which
 //!   a station joins its link (802.1X) carry no packet and pass.
 //! - **mDNS** to its link-local groups.
-//! - **The LAN**, but nothing to its ports 53 and 853. LAN means private ranges; a public range only when the
-//!   configuration names it ([`lan`]).
+//! - **The LAN**, but nothing to its ports 53 and 853. LAN means private ranges ([`lan`]); the configuration may name
+//!   carrier-grade NAT's as well, and refuses public ones.
 //! - **Answers of ports let in** by [`Policy::inbound`].
 //! - **Whatever goes through an open tunnel**, but DNS (ports 53 and 853, TCP and UDP) only to the resolver in use.
 //!   With [`DnsPolicy::Machine`] the machine's own resolvers may be asked wherever they are.
