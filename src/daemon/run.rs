@@ -28,7 +28,7 @@ use crate::sys::poll::{Interest, Poll};
 use crate::sys::signal::{self, Signals};
 use crate::sys::worker::{Lane, Workers};
 use crate::sys::{self, Machine, System};
-use crate::time::Instant;
+use crate::time::{Duration, Instant, secs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
@@ -42,6 +42,9 @@ pub const STATUS: &str = "/run/pvpn/status.json";
 pub const CONTROL: &str = "/run/pvpn/control.sock";
 /// What the next supervisor adopts (0600).
 pub const RECORD: &str = "/run/pvpn/tunnel.json";
+
+/// A supervisor that leaves everything to the next one waits this long for a renewal under way; chosen: an answer takes less.
+const FAREWELL: Duration = secs(2);
 
 /// What became readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -337,11 +340,24 @@ impl Supervisor {
             }
             Action::TearDown => return Some(Event::TornDown(self.tear_down())),
             Action::Exit(exit) => {
+                self.await_renewal();
                 self.write_snapshot();
                 self.end = Some(exit);
             }
         }
         None
+    }
+
+    /// A refresh token is spent when it is sent, and what comes for it is to reach the disk.
+    fn await_renewal(&mut self) {
+        let until = self.now() + FAREWELL;
+        while self.daemon.is_renewing() && self.workers.is_busy() && self.now() < until {
+            let worker = [(Source::Worker, self.workers.as_fd(), Interest::Read)];
+            if self.poll.wait(&worker, Some(until)).is_err() {
+                return;
+            }
+            self.workers.poll_answers();
+        }
     }
 
     fn write_record(&mut self, record: Option<&super::record::Record>) {

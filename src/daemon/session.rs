@@ -187,6 +187,11 @@ impl Daemon {
         self.session.handle(now, self.wall, input);
     }
 
+    /// Whether the provider is being asked at the moment.
+    pub fn is_renewing(&self) -> bool {
+        self.session.is_renewing()
+    }
+
     /// Whether the internet's worker is free for what can wait, and the clock fit for certificates.
     fn may_renew(&self) -> bool {
         !self.phase.is_running() && !self.clock.is_wrong() && self.ending.is_none()
