@@ -7,8 +7,8 @@ use super::{Action, Daemon};
 use crate::error::Exit;
 use crate::time::{Duration, Instant, secs};
 
-/// A login that a person is asked for; chosen, Proton's code of the second factor lives 30 s.
-const OUTSIDE: Duration = secs(300);
+/// A login that a person is asked for; chosen: a code to be approved on another device lives ten minutes.
+const OUTSIDE: Duration = secs(660);
 /// `check --drop` takes five seconds; chosen, twice that.
 const DROP: Duration = secs(10);
 
