@@ -7,6 +7,8 @@ mod faults;
 mod logins;
 #[path = "proton/sessions.rs"]
 mod sessions;
+#[path = "proton/typed.rs"]
+mod typed;
 
 use pvpn::config::Config;
 use pvpn::config::secret::Secret;

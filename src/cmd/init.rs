@@ -8,6 +8,7 @@
 mod parts;
 mod start;
 mod trial;
+mod webui;
 
 use crate::cli::{Init, ProtonLogin};
 use crate::config::ini::Document;
@@ -20,6 +21,7 @@ use std::path::Path;
 
 pub use crate::sys::terminal::Ask;
 pub use start::start;
+pub use webui::Local;
 
 /// What `init` tries while it asks. An error's exit says what to do: 10 and a refusal of the WebUI ask again, others
 /// keep the answers.
@@ -31,6 +33,10 @@ pub trait Trial {
     fn pia(&mut self, config: &Config) -> Result<()>;
     /// The version of the qBittorrent behind this WebUI; exit 10 when it refuses the credentials.
     fn qbittorrent(&mut self, settings: &Qbittorrent) -> Result<String>;
+    /// The settings files of this machine's users, the caller's first.
+    fn local_qbittorrents(&mut self) -> Vec<Local>;
+    /// Writes one of them; it keeps its owner and mode.
+    fn write_qbittorrent(&mut self, path: &Path, text: &str) -> Result<()>;
 }
 
 /// A login to be tried.

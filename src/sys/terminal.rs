@@ -103,8 +103,8 @@ pub fn read_line() -> io::Result<String> {
 
 /// A line typed without echo; `Interrupted` on Ctrl-C, `UnexpectedEof` on Ctrl-D.
 pub fn read_secret(prompt: &str) -> io::Result<Secret> {
-    eprint(prompt)?;
     let quiet = Quiet::begin()?;
+    eprint(prompt)?;
     let mut line = Zeroizing::new(Vec::with_capacity(LINE_MOST));
     let mut byte = [0];
     let result: io::Result<()> = loop {

@@ -25,6 +25,13 @@ pub fn sudo_user() -> Option<(String, PathBuf)> {
     Some((name, home))
 }
 
+/// Every user with a home, by name.
+pub fn all() -> Vec<(String, PathBuf)> {
+    let text = passwd();
+    let names = text.lines().filter_map(|l| l.split(':').next()).filter(|name| !name.is_empty());
+    names.filter_map(|name| Some((name.to_owned(), home_where(&text, |login, _| login == name)?))).collect()
+}
+
 fn passwd() -> String {
     fs::read(PASSWD).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

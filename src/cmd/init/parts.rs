@@ -18,10 +18,10 @@ impl Session<'_> {
         if login == ProtonLogin::Code {
             return self.try_proton(login, None).or_else(|e| self.settle(e));
         }
+        let had_pass = self.doc.find(s, "pass").is_some_and(|e| !e.is_unset());
         for attempt in 1..=TRIES {
             let user = self.args.proton_user.clone().filter(|_| attempt == 1);
             self.user(s, "Proton user name", "--proton-user", user)?;
-            let had_pass = self.doc.find(s, "pass").is_some_and(|e| !e.is_unset());
             let given = self.args.secret("proton-pass").cloned().filter(|_| attempt == 1);
             self.pass(s, "Proton password", "--proton-pass", given)?;
             let second = self.args.secret("proton-2fa").cloned().filter(|_| attempt == 1);
@@ -124,6 +124,7 @@ impl Session<'_> {
                     self.user(s, "Its user name", "--qb-user", None)?;
                     self.pass(s, "Its password", "--qb-pass", None)?;
                 }
+                Err(e) if e.exit() == Exit::Failed && self.offer_webui(&settings.url)? => return Ok(()),
                 // It may well be started later: said, but no failure.
                 Err(e) => {
                     self.say(&format!("Not checked: {e}"));

@@ -44,11 +44,14 @@ impl Ask for Person {
 struct World {
     right: Option<&'static str>,
     tried: Vec<String>,
+    /// A qBittorrent of this machine, which ends after this many looks; then nothing answers at its WebUI's address.
+    local: Option<Local>,
+    looks: u32,
 }
 
 impl World {
     fn new(right: Option<&'static str>) -> World {
-        World { right, tried: Vec::new() }
+        World { right, tried: Vec::new(), local: None, looks: 0 }
     }
 
     fn judge(&mut self, who: &str, pass: Option<&Secret>) -> Result<()> {
@@ -75,7 +78,25 @@ impl Trial for World {
     }
 
     fn qbittorrent(&mut self, settings: &Qbittorrent) -> Result<String> {
+        if self.local.is_some() {
+            return Err(Error::failed("qBittorrent does not answer: connection refused"));
+        }
         self.judge(&settings.url, settings.pass.as_ref()).map(|()| "v5.2.3".into())
+    }
+
+    fn local_qbittorrents(&mut self) -> Vec<Local> {
+        let mut local = self.local.clone();
+        if let Some(local) = &mut local {
+            local.is_running = self.looks > 0;
+            self.looks = self.looks.saturating_sub(1);
+        }
+        local.into_iter().collect()
+    }
+
+    fn write_qbittorrent(&mut self, path: &Path, text: &str) -> Result<()> {
+        let local = self.local.as_mut().filter(|l| l.path == path && !l.is_running).unwrap();
+        local.text = text.to_owned();
+        Ok(())
     }
 }
 
@@ -190,4 +211,47 @@ fn a_refusing_webui_asks_for_its_password_and_an_absent_one_is_no_failure() {
 fn an_unreadable_file_is_not_touched() {
     let e = by_flags("init --qb --non-interactive", "[nonsense]\n", &mut World::new(None)).unwrap_err();
     assert!(e.to_string().starts_with("/c/config.ini:1: unknown section"), "{e}");
+}
+
+/// What became of the settings file of a qBittorrent without a WebUI that runs at the first `looks`, and what was said.
+fn offered(answers: &[&'static str], looks: u32) -> (String, String) {
+    let mut person = Person::new(answers);
+    let mut world = World::new(Some("right"));
+    world.local = Some(Local {
+        user: "pi".into(),
+        path: "/home/pi/.config/qBittorrent/qBittorrent.conf".into(),
+        text: "[Preferences]\nWebUI\\Enabled=false\n".into(),
+        is_running: false,
+    });
+    world.looks = looks;
+    by_answers("init --qb", "", &mut person, &mut world).unwrap();
+    (world.local.unwrap().text, person.heard.join("\n"))
+}
+
+#[test]
+fn a_qbittorrent_without_a_webui_gets_one_while_it_is_stopped() {
+    let (text, heard) = offered(&["", "", "yes"], 0);
+    assert!(
+        text.contains("WebUI\\Enabled=true\n") && text.contains("WebUI\\LocalHostAuth=false\n"),
+        "{text}"
+    );
+    assert!(heard.contains("start qBittorrent again"), "{heard}");
+    let (text, heard) = offered(&["", "", "yes", ""], 2);
+    assert!(
+        text.contains("WebUI\\Enabled=true\n") && heard.contains("stop it, then press Enter"),
+        "{text}{heard}"
+    );
+}
+
+#[test]
+fn a_qbittorrent_that_runs_on_or_whose_owner_says_no_is_left_alone() {
+    for (answers, looks, said) in [
+        (&["", "", "no"][..], 0, "Not checked"),
+        (&["", "", "yes", "skip"], 9, "run `pvpn init --qb`"),
+        (&["", "", "yes"], 9, "run `pvpn init --qb`"),
+    ] {
+        let (text, heard) = offered(answers, looks);
+        assert_eq!(text, "[Preferences]\nWebUI\\Enabled=false\n");
+        assert!(heard.contains(said), "{heard}");
+    }
 }

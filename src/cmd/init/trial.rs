@@ -1,22 +1,27 @@
 //! What `init` tries, for real: logins over the network, the WebUI over loopback or the LAN.
 
-use super::{Ask, ProtonTrial, Trial};
+use super::webui::{SETTINGS, is_below, is_qbittorrent};
+use super::{Ask, Local, ProtonTrial, Trial};
 use crate::cli::ProtonLogin;
 use crate::cmd::outside::Outside;
 use crate::cmd::webui;
 use crate::config::secret::Secret;
 use crate::config::{Config, Qbittorrent, load};
 use crate::daemon::sync;
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::provider::pia::Pia;
 use crate::provider::proton::{self, LoginBy, Proton};
-use crate::sys::files::{Disk, Files};
+use crate::sys::files::{Disk, FileImage, Files};
 use crate::sys::http::Client;
-use crate::sys::{clock, resolve};
-use std::path::PathBuf;
+use crate::sys::{clock, resolve, user};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// A `pass_file` longer than this is a mistake; chosen.
 const PASS_FILE_MOST: usize = 64 << 10;
+/// qBittorrent's settings are some kilobytes; chosen.
+const SETTINGS_MOST: usize = 1 << 20;
 
 /// The real [`Trial`].
 pub struct Real {
@@ -57,6 +62,41 @@ impl Trial for Real {
         let known = sync::Settings::new(settings, pass);
         webui::version(&Client::new(Vec::new()), &known.url, &known.auth)
     }
+
+    fn local_qbittorrents(&mut self) -> Vec<Local> {
+        let mut users = user::all();
+        // Who called us by sudo is meant first.
+        let caller = user::sudo_user().map(|(name, _)| name);
+        users.sort_by_key(|(name, _)| Some(name) != caller.as_ref());
+        users.dedup_by(|a, b| a.1 == b.1);
+        let running = running_qbittorrents();
+        let found = users.into_iter().filter_map(|(user, home)| {
+            let path = home.join(SETTINGS).canonicalize().ok().filter(|path| is_below(&home, path))?;
+            let owner = fs::metadata(&path).ok()?.uid();
+            let text = String::from_utf8(Disk.read(&path, SETTINGS_MOST).ok()?).ok()?;
+            Some(Local { user, path, text, is_running: running.contains(&owner) })
+        });
+        found.collect()
+    }
+
+    fn write_qbittorrent(&mut self, path: &Path, text: &str) -> Result<()> {
+        let doing = || format!("write {}", path.display());
+        let FileImage::Regular { uid, gid, mode, .. } = Disk.image(path).doing(doing)? else {
+            return Err(Error::failed(format!("{} is no file", path.display())));
+        };
+        Disk.put(path, &FileImage::Regular { bytes: text.as_bytes().to_vec(), uid, gid, mode }).doing(doing)
+    }
+}
+
+/// The users whose qBittorrent runs.
+fn running_qbittorrents() -> Vec<u32> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is_one = |dir: &Path| fs::read_to_string(dir.join("comm")).is_ok_and(|comm| is_qbittorrent(&comm));
+    processes
+        .map(|p| p.path())
+        .filter(|dir| is_one(dir))
+        .filter_map(|dir| Some(fs::metadata(dir).ok()?.uid()))
+        .collect()
 }
 
 /// The person at the terminal, as the login asks. A refused password is asked for by `init` itself.
