@@ -76,7 +76,7 @@ impl Bus {
         }
         bus.stream.write_all(b"BEGIN\r\n")?;
         match bus.call(&BUS, "Hello", &[]) {
-            Ok(()) => Ok(bus),
+            Ok(_) => Ok(bus),
             Err(CallError::Io(e)) => Err(e),
             Err(CallError::Refused { name, .. }) => Err(io::Error::other(name)),
         }
@@ -93,13 +93,13 @@ impl Bus {
         Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
     }
 
-    /// Makes a call and waits for its reply, of which nothing but its arrival matters.
-    pub fn call(&mut self, target: &Target, member: &str, args: &[Arg]) -> Result<(), CallError> {
+    /// Makes a call and waits for its reply; the reply's body.
+    pub fn call(&mut self, target: &Target, member: &str, args: &[Arg]) -> Result<Vec<u8>, CallError> {
         self.serial += 1;
         self.stream.write_all(&emit_call(self.serial, target, member, args)).map_err(timed_out)?;
         for _ in 0..OTHERS_MOST {
             match self.receive()? {
-                Incoming::Done(serial) if serial == self.serial => return Ok(()),
+                Incoming::Done { serial, body } if serial == self.serial => return Ok(body),
                 Incoming::Failed { serial, name, text } if serial == self.serial => {
                     return Err(CallError::Refused { name, text });
                 }

@@ -124,6 +124,9 @@ impl Machine for FakeMachine {
 }
 
 impl Names for Mortal<FakeNames> {
+    fn resolved_servers(&self, index: u32) -> io::Result<Option<Vec<IpAddr>>> {
+        self.inner.resolved_servers(index)
+    }
     fn tell_resolved(&self, index: u32, names: &LinkNames) -> io::Result<()> {
         self.life.spend()?;
         self.inner.tell_resolved(index, names)

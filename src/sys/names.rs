@@ -12,7 +12,7 @@ use super::notify;
 use super::signal::reset_in_child;
 use crate::dns::LinkNames;
 use crate::time::{Duration, millis};
-use crate::wire::dbus::{Arg, Target};
+use crate::wire::dbus::{Arg, Target, parse_link_servers};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::io::{self, Write};
@@ -23,6 +23,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// Who is told of a tunnel's name servers.
 pub trait Names {
+    /// The servers that resolved asks by the link of this index; `None`: there is no resolved.
+    fn resolved_servers(&self, index: u32) -> io::Result<Option<Vec<IpAddr>>>;
+
     /// Has resolved ask these servers, by the link of this index, for every name.
     fn tell_resolved(&self, index: u32, names: &LinkNames) -> io::Result<()>;
 
@@ -41,6 +44,7 @@ const MANAGER: Target = Target {
     path: "/org/freedesktop/resolve1",
     interface: "org.freedesktop.resolve1.Manager",
 };
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 /// Both packages install it in one of these (Debian; elsewhere as well).
 const RESOLVCONF: [&str; 2] = ["/usr/sbin/resolvconf", "/sbin/resolvconf"];
 /// Their scripts run hooks of other packages; chosen: half of `disconnect`'s 10 s.
@@ -52,6 +56,18 @@ const RESOLVCONF_LOOK: Duration = millis(5);
 pub struct Programs;
 
 impl Names for Programs {
+    fn resolved_servers(&self, index: u32) -> io::Result<Option<Vec<IpAddr>>> {
+        let Some(mut bus) = Bus::open()? else { return Ok(None) };
+        let property = [Arg::Text(MANAGER.interface.to_owned()), Arg::Text("DNS".to_owned())];
+        let reply = match bus.call(&Target { interface: PROPERTIES, ..MANAGER }, "Get", &property) {
+            Ok(body) => body,
+            Err(e) => return gone_is_fine(Err(e)).map(|()| None),
+        };
+        let all = parse_link_servers(&reply).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+        let is_its = |of: i32| u32::try_from(of) == Ok(index);
+        Ok(Some(all.into_iter().filter(|(of, _)| is_its(*of)).map(|(_, server)| server).collect()))
+    }
+
     fn tell_resolved(&self, index: u32, names: &LinkNames) -> io::Result<()> {
         let link = Arg::Int(index.try_into().map_err(|_| io::ErrorKind::InvalidInput)?);
         let servers = names.servers.iter().map(|ip| match ip {
@@ -62,7 +78,7 @@ impl Names for Programs {
         let mut domains = vec![(".".to_owned(), true)];
         domains.extend(names.search.iter().map(|d| (d.clone(), false)));
         let Some(mut bus) = Bus::open()? else { return Ok(()) };
-        let mut call = |member: &str, args: &[Arg]| gone_is_fine(bus.call(&MANAGER, member, args));
+        let mut call = |member: &str, args: &[Arg]| gone_is_fine(bus.call(&MANAGER, member, args).map(drop));
         call("SetLinkDNS", &[link.clone(), Arg::Addresses(servers.collect())])?;
         call("SetLinkDomains", &[link.clone(), Arg::Names(domains)])?;
         call("SetLinkDefaultRoute", &[link.clone(), Arg::Bool(true)])?;
@@ -75,8 +91,8 @@ impl Names for Programs {
     fn revert_resolved(&self, index: u32) -> io::Result<()> {
         let link = Arg::Int(index.try_into().map_err(|_| io::ErrorKind::InvalidInput)?);
         let Some(mut bus) = Bus::open()? else { return Ok(()) };
-        gone_is_fine(bus.call(&MANAGER, "RevertLink", &[link]))?;
-        gone_is_fine(bus.call(&MANAGER, "FlushCaches", &[]))
+        gone_is_fine(bus.call(&MANAGER, "RevertLink", &[link]).map(drop))?;
+        gone_is_fine(bus.call(&MANAGER, "FlushCaches", &[]).map(drop))
     }
 
     fn add_resolvconf(&self, record: &str, text: &str) -> io::Result<()> {

@@ -2,9 +2,11 @@
 //! "Message Protocol" and "Marshalling"). Little-endian only, which is what we send and therefore what is answered by
 //! every bus that forwards bodies unchanged; a big-endian message is [`Malformed`].
 //!
-//! Of a reply only what a caller decides by is read: which call it answers, and an error's name with its text.
+//! Of a reply only what a caller decides by is read: which call it answers, an error's name with its text, and of bodies
+//! the one kind that resolved's list of servers has.
 
 use std::fmt;
+use std::net::IpAddr;
 
 /// Longest message taken; chosen: the specification allows 128 MiB, replies to our calls are a few hundred bytes.
 pub const MESSAGE_MOST: usize = 64 << 10;
@@ -74,8 +76,8 @@ impl Arg {
 /// What came back, or what else the bus says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {
-    /// The call of this serial is done.
-    Done(u32),
+    /// The call of this serial is done, with this body.
+    Done { serial: u32, body: Vec<u8> },
     /// It failed: the error's name, and its text if there is one.
     Failed { serial: u32, name: String, text: String },
     /// Signals, and calls to us.
@@ -146,7 +148,7 @@ pub fn parse(b: &[u8]) -> Result<Incoming, Malformed> {
     }
     r.align(8)?;
     Ok(match kind {
-        METHOD_RETURN => Incoming::Done(serial.ok_or(Malformed)?),
+        METHOD_RETURN => Incoming::Done { serial: serial.ok_or(Malformed)?, body: b[r.at..].to_vec() },
         ERROR => Incoming::Failed {
             serial: serial.ok_or(Malformed)?,
             name: name.ok_or(Malformed)?.to_owned(),
@@ -157,6 +159,30 @@ pub fn parse(b: &[u8]) -> Result<Incoming, Malformed> {
         },
         _ => Incoming::Other,
     })
+}
+
+/// Parses a body that is a variant of `a(iiay)`: servers with the index of their link, 0 for none, and addresses that
+/// are neither IPv4 nor IPv6 left out (org.freedesktop.resolve1(5), property DNS).
+pub fn parse_link_servers(body: &[u8]) -> Result<Vec<(i32, IpAddr)>, Malformed> {
+    let mut r = Reader { b: body, at: 0 };
+    if r.signature()? != "a(iiay)" {
+        return Err(Malformed);
+    }
+    let len = r.u32()? as usize;
+    r.align(8)?;
+    let end = r.at.checked_add(len).filter(|end| *end == body.len()).ok_or(Malformed)?;
+    let mut servers = Vec::new();
+    while r.at < end {
+        r.align(8)?;
+        let (index, _family) = (r.u32()?.to_le_bytes(), r.u32()?);
+        let len = r.u32()? as usize;
+        let address = r.take(len)?;
+        let v4 = <[u8; 4]>::try_from(address).map(IpAddr::from).ok();
+        if let Some(address) = v4.or_else(|| <[u8; 16]>::try_from(address).map(IpAddr::from).ok()) {
+            servers.push((i32::from_le_bytes(index), address));
+        }
+    }
+    Ok(servers)
 }
 
 /// Marshals; alignment counts from the first byte.

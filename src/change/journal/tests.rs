@@ -46,6 +46,8 @@ fn every_undo() -> Vec<Undo> {
         Undo::Firewall,
         Undo::Resolver { was_absent: false },
         Undo::Resolver { was_absent: true },
+        Undo::Resolved("wgpnl".to_owned()),
+        Undo::Resolvconf("tun.pvpn".to_owned()),
     ]
 }
 

@@ -7,9 +7,10 @@ use super::Supervisor;
 use crate::change::{RESOLVER, Step};
 use crate::dns::resolv_conf::{ResolvConf, is_ours};
 use crate::dns::{BACKUP, Content, LinkNames, Owner, RESOLV_CONF, RESOLVCONF_RECORD, UPLINKS};
-use crate::error::Result;
+use crate::error::{Doing, Result};
 use crate::sys::Machine;
 use crate::sys::files::{FileImage, Files};
+use std::net::IpAddr;
 use std::path::Path;
 
 /// A resolver file is some lines; chosen.
@@ -39,7 +40,7 @@ impl Supervisor {
         let (interface, ready) = (interface.to_owned(), ready.clone());
         let text = self.resolver_text(&ready);
         if self.sys.files().read(Path::new(RESOLV_CONF), TEXT_MOST).is_ok_and(|b| b == text.as_bytes()) {
-            if has_forgotten(self.sys.files(), &ready) {
+            if self.resolved_forgot(&interface, &ready)? {
                 self.tell_others(&interface, &ready)?;
                 found.taken.push((Part::Resolver, "systemd-resolved's servers were changed".to_owned()));
             }
@@ -55,7 +56,7 @@ impl Supervisor {
     fn tell_others(&mut self, interface: &str, ready: &Ready) -> Result<()> {
         let tunnel = &ready.connection.tunnel;
         let names = LinkNames { servers: tunnel.dns.clone(), search: tunnel.search_domains.clone() };
-        if has_forgotten(self.sys.files(), ready) {
+        if self.resolved_forgot(interface, ready)? {
             let link = interface.to_owned();
             self.changes.apply(&self.sys, RESOLVER, &[Step::TellResolved { link, names }])?;
         }
@@ -72,6 +73,22 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Whether resolved runs and asks others by our link. What it lists in its files tells nothing: it reads ours as well.
+    fn resolved_forgot(&self, interface: &str, ready: &Ready) -> Result<bool> {
+        if !self.sys.files().exists(Path::new(UPLINKS)) {
+            return Ok(false);
+        }
+        let links = self.sys.net().links().doing(|| "list links")?;
+        let Some(link) = links.iter().find(|l| l.name == interface) else { return Ok(false) };
+        let told = self.sys.names().resolved_servers(link.index).doing(|| "ask systemd-resolved")?;
+        // In either order, and one that a file names twice counts once.
+        let wanted = &ready.connection.tunnel.dns;
+        let is_told = |told: &Vec<IpAddr>| {
+            wanted.iter().all(|s| told.contains(s)) && told.iter().all(|s| wanted.contains(s))
+        };
+        Ok(told.is_some_and(|told| !is_told(&told)))
+    }
+
     /// What the resolver file shall say. From our own file follows the same text again.
     fn resolver_text(&self, ready: &Ready) -> String {
         let tunnel = &ready.connection.tunnel;
@@ -79,13 +96,6 @@ impl Supervisor {
         let earlier = ResolvConf::parse(&String::from_utf8_lossy(&earlier));
         ResolvConf::for_tunnel(&tunnel.dns, &tunnel.search_domains, &earlier).emit()
     }
-}
-
-/// Whether resolved runs and does not list the tunnel's servers.
-fn has_forgotten(files: &dyn Files, ready: &Ready) -> bool {
-    let Ok(listed) = files.read(Path::new(UPLINKS), TEXT_MOST) else { return false };
-    let listed = ResolvConf::parse(&String::from_utf8_lossy(&listed)).servers;
-    !ready.connection.tunnel.dns.iter().all(|server| listed.contains(server))
 }
 
 /// Who writes the resolver file, ours set aside.

@@ -6,6 +6,7 @@ use crate::wire::rtnl::Link;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 
 /// resolved by link index, resolvconf by record.
 #[derive(Debug, Default)]
@@ -43,6 +44,10 @@ impl FakeNames {
 }
 
 impl Names for FakeNames {
+    fn resolved_servers(&self, index: u32) -> io::Result<Option<Vec<IpAddr>>> {
+        Ok(Some(self.resolved.borrow().get(&index).map(|n| n.servers.clone()).unwrap_or_default()))
+    }
+
     fn tell_resolved(&self, index: u32, names: &LinkNames) -> io::Result<()> {
         self.resolved.borrow_mut().insert(index, names.clone());
         Ok(())

@@ -74,7 +74,8 @@ fn a_call_knows_its_own_length() {
 
 #[test]
 fn replies_and_errors_are_read() {
-    assert_eq!(parse(HELLO_REPLY), Ok(Incoming::Done(1)));
+    let body = b"\x04\0\0\0:1.0\0".to_vec();
+    assert_eq!(parse(HELLO_REPLY), Ok(Incoming::Done { serial: 1, body }));
     assert_eq!(parse(NAME_ACQUIRED), Ok(Incoming::Other));
     assert_eq!(
         parse(NO_OWNER),
@@ -117,5 +118,30 @@ fn a_reply_with_any_bytes_changed_is_read_or_refused() {
             b[at] = next() as u8;
         }
         let _ = parse(&b);
+    }
+}
+
+/// Laid out by hand after the specification: 192.168.1.1 by link 2, fd00::1 by link 7, an address of 3 bytes.
+fn servers() -> Vec<u8> {
+    let mut b = b"\x07a(iiay)\0".to_vec();
+    b.resize(12, 0);
+    b.extend([68, 0, 0, 0]);
+    b.extend([2, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 192, 168, 1, 1]);
+    b.extend([7, 0, 0, 0, 10, 0, 0, 0, 16, 0, 0, 0, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    b.resize(b.len() + 4, 0);
+    b.extend([7, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 1, 2, 3]);
+    let len = (b.len() - 16) as u8;
+    b[12] = len;
+    b
+}
+
+#[test]
+fn servers_come_with_the_link_they_belong_to() {
+    let found = parse_link_servers(&servers()).unwrap();
+    assert_eq!(found, [(2, "192.168.1.1".parse().unwrap()), (7, "fd00::1".parse().unwrap())]);
+    assert_eq!(parse_link_servers(b"\x07a(iiay)\0\0\0\0\0\0\0\0"), Ok(Vec::new()));
+    assert_eq!(parse_link_servers(b"\x01s\0\0\x01\0\0\0a\0"), Err(Malformed));
+    for len in 0..servers().len() {
+        assert_eq!(parse_link_servers(&servers()[..len]), Err(Malformed), "{len}");
     }
 }
