@@ -4,6 +4,7 @@
 mod bundle;
 mod kernel;
 mod network;
+mod ports;
 mod redact;
 mod setup;
 
@@ -39,11 +40,13 @@ pub fn run(global: &Global, file: Option<&Path>) -> Result<Exit> {
         Ok(seen) => findings.extend(network::look(&seen)),
         Err(e) => findings.push(Finding::unknown("network", e.to_string())),
     }
+    findings.push(setup::resolver());
     findings.push(setup::config(&config));
     findings.push(setup::privacy(&dir, nix::unistd::geteuid().as_raw()));
+    let forwarded = snapshot.as_ref().and_then(|s| s.port.number);
     if let Ok(config) = &config {
         findings.push(setup::provider(config));
-        findings.extend(setup::qbittorrent(config, &Client::new(Vec::new())));
+        findings.extend(setup::qbittorrent(config, forwarded, &Client::new(Vec::new())));
     }
     let is_closed = state::load_killswitch(&Disk).ok().flatten().is_some();
     let is_wanted = is_closed || config.is_ok_and(|c| c.network.ks_default);

@@ -1,10 +1,11 @@
 //! Whether pvpn itself is set up: configuration, its privacy, qBittorrent, the services.
 
+use super::ports;
 use crate::cmd::{killswitch, webui};
 use crate::config::{Config, load};
 use crate::daemon::run::{self, qbittorrent_settings};
+use crate::dns::{Owner, RESOLV_CONF, UPLINKS};
 use crate::error::{Error, Exit, Result};
-use crate::qbittorrent::{Auth, WebUi};
 use crate::status::finding::Finding;
 use crate::status::{Snapshot, State};
 use crate::sys::files::{Disk, Files};
@@ -65,7 +66,7 @@ fn more(n: usize) -> String {
     if n > 1 { format!(" and {} more", n - 1) } else { String::new() }
 }
 
-pub fn qbittorrent(config: &Config, http: &dyn Http) -> Vec<Finding> {
+pub fn qbittorrent(config: &Config, forwarded: Option<u16>, http: &dyn Http) -> Vec<Finding> {
     let settings = qbittorrent_settings(&Disk, config);
     if !settings.enable {
         return vec![Finding::ok("qbittorrent", "not to be told (enable = false)")];
@@ -83,20 +84,20 @@ pub fn qbittorrent(config: &Config, http: &dyn Http) -> Vec<Finding> {
             "start it and enable its WebUI, or correct url in [qbittorrent]",
         ),
     }];
-    findings.push(ports(&settings.url, settings.port));
+    findings.push(ports::look(&settings.url, settings.port, forwarded, &ports::listeners()));
     findings
 }
 
-/// qBittorrent's own two ports, and whose they are.
-fn ports(url: &str, port: u16) -> Finding {
-    match WebUi::new(url, Auth::None).local_socket() {
-        Some((_, webui)) if webui == port => Finding::failed(
-            "ports",
-            format!("[qbittorrent] port {port} is the WebUI's own"),
-            "choose another port",
-        ),
-        _ => Finding::ok("ports", format!("listen port {port} without a forwarded one")),
-    }
+/// Who writes the resolver file, and who else is told while connected.
+pub fn resolver() -> Finding {
+    let owner = run::resolver_owner(&Disk);
+    let told = match owner {
+        Owner::Resolved => "told by D-Bus while connected",
+        Owner::Resolvconf => "told by its program while connected",
+        _ if Disk.exists(Path::new(UPLINKS)) => "systemd-resolved runs and is told as well while connected",
+        _ => "replaced while connected, put back afterwards",
+    };
+    Finding::ok("resolver", format!("{RESOLV_CONF}: {}, {told}", owner.name()))
 }
 
 /// What `status` knows to be wrong.
@@ -160,11 +161,5 @@ mod tests {
         let found = privacy(&dir, owner);
         assert!(found.is_failed() && found.text.contains("a.conf"), "{}", found.text);
         fs::remove_dir_all(&dir).unwrap();
-    }
-
-    #[test]
-    fn the_listen_port_is_not_the_webuis() {
-        assert!(ports("http://127.0.0.1:8080", 8080).is_failed());
-        assert!(!ports("http://127.0.0.1:8080", 6881).is_failed());
     }
 }

@@ -99,7 +99,7 @@ impl Supervisor {
 }
 
 /// Who writes the resolver file, ours set aside.
-fn owner(files: &dyn Files) -> Owner {
+pub fn owner(files: &dyn Files) -> Owner {
     let owners = [RESOLV_CONF, BACKUP].map(|path| {
         let text = files.read(Path::new(path), TEXT_MOST).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
