@@ -149,7 +149,7 @@ impl Daemon {
     pub(super) fn stays(&mut self, now: Instant, choice: &phase::Choice) -> bool {
         let Some(up) = &mut self.up else { return false };
         let is_same = choice.ranked.first().is_some_and(|s| s.id == up.ready.connection.server.id);
-        let keeps_dns = self.wish.as_ref().is_some_and(|w| w.dns == up.dns);
+        let keeps_dns = self.wish.as_ref().is_some_and(|w| w.dns == up.wish.dns);
         match self.phase.purpose() {
             Some(Purpose::Return) if is_same && choice.second => {
                 log::info!("daemon: {}", choice.reason);
@@ -161,6 +161,7 @@ impl Daemon {
             }
             Some(Purpose::Switch) if is_same && keeps_dns && !up.monitor.is_over() => {
                 up.choice = choice.clone();
+                up.wish = self.wish.clone().unwrap_or_else(|| up.wish.clone());
                 self.comeback.connected(now, choice.second, true);
                 self.say(format!("already connected: {}", choice.reason));
             }

@@ -31,8 +31,8 @@ pub struct Up {
     pub choice: Choice,
     pub since_wall: UnixTime,
     pub since: Instant,
-    /// Whether the resolver file was changed for it.
-    pub dns: bool,
+    /// What led to it, which is what its replacement shall meet.
+    pub wish: Wish,
     /// The port that the firewall lets in.
     pub open_port: Option<u16>,
     pub look: Look,
@@ -75,14 +75,13 @@ impl Up {
         &self.ready.connection.server
     }
 
-    /// Whether this server is what the wish asks for. `earlier` led to it: where the same places were asked for in the
-    /// same order, it is what was left of them; a changed order asks for the first of them.
-    pub fn meets(&self, wish: &Wish, earlier: Option<&Wish>, forwarding: bool) -> bool {
+    /// Whether this server is what the wish asks for. Where the same places are asked for in the same order as before, it
+    /// is what was left of them; a changed order asks for the first of them.
+    pub fn meets(&self, wish: &Wish, forwarding: bool) -> bool {
         let wanted = wish.wanted(forwarding);
         self.server().provider == wish.provider
             && select::meets(self.server(), &wanted)
-            && (earlier.is_some_and(|w| w.prefers_as(wish))
-                || select::is_first_choice(self.server(), &wanted))
+            && (self.wish.prefers_as(wish) || select::is_first_choice(self.server(), &wanted))
     }
 
     /// The address to ask and to ping inside the tunnel, and ours of the same family.
@@ -199,6 +198,7 @@ impl Daemon {
     pub(super) fn handle_committed(&mut self, now: Instant, result: Result<(), Error>) {
         if result.is_ok()
             && let Some(making) = self.making.take()
+            && let Some(wish) = self.wish.clone()
         {
             let choice = self.phase.choice().cloned().unwrap_or_default();
             let second = self.note_passed_over(now, &choice, making.ready.connection.server.id.as_str());
@@ -214,7 +214,7 @@ impl Daemon {
                 choice,
                 since_wall: self.wall,
                 since: now,
-                dns: self.wish.as_ref().is_some_and(|w| w.dns),
+                wish,
                 open_port: None,
                 look: Look::default(),
                 looked_at: None,
@@ -266,12 +266,12 @@ impl Daemon {
     }
 
     pub(super) fn write_record(&mut self, now: Instant) {
-        let (Some(up), Some(wish)) = (&self.up, &self.wish) else { return };
+        let Some(up) = &self.up else { return };
         let policy = up.policy();
         let view = self.holder.view(now);
         let port_age = view.since.map_or(0, |at| now.since(at).as_secs());
         let record = Record {
-            wish: wish.clone(),
+            wish: up.wish.clone(),
             server: up.server().clone(),
             interface: up.interface.clone(),
             addresses: policy.addresses,
@@ -310,7 +310,7 @@ impl Daemon {
             choice,
             since_wall: record.since,
             since: now - age(record.since),
-            dns: record.wish.dns,
+            wish: record.wish.clone(),
             open_port: record.port,
             look: Look::default(),
             looked_at: None,
@@ -348,6 +348,8 @@ impl Daemon {
             }
             Err(e) => {
                 self.clients.fail_connects(&mut self.actions, &e);
+                // A wish that could not be met is over: the connection there is goes on, with what led to it.
+                self.wish = self.up.as_ref().map(|up| up.wish.clone()).or(self.wish.take());
                 let stays = self.up.is_some()
                     || (self.is_service && e.exit() == Exit::Interrupted)
                     || self.ending.is_some();

@@ -319,9 +319,12 @@ impl Daemon {
         }
         self.clients.wait_for_connect(id, now);
         let forwarding = self.config.port_forwarding.enable;
-        let meets = |up: &Up| up.meets(&wish, self.wish.as_ref(), forwarding) && up.dns == wish.dns;
+        let meets = |up: &Up| up.meets(&wish, forwarding) && up.wish.dns == wish.dns;
         let stays = self.up.as_ref().is_some_and(meets) && !self.phase.is_running();
         let is_up = self.up.is_some();
+        if let (Some(up), true) = (&mut self.up, stays) {
+            up.wish = wish.clone();
+        }
         self.wish = Some(wish);
         self.comeback.interrupt(now);
         if stays {

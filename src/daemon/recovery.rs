@@ -11,8 +11,7 @@ use crate::time::{Duration, Instant};
 impl Daemon {
     /// The connection in use: its interface, what it was made of, and whether names are asked of it.
     pub fn in_use(&self) -> Option<(&str, &phase::Ready, bool)> {
-        let dns = self.wish.as_ref().is_some_and(|w| w.dns);
-        self.up.as_ref().map(|up| (up.interface.as_str(), &up.ready, dns))
+        self.up.as_ref().map(|up| (up.interface.as_str(), &up.ready, up.wish.dns))
     }
 
     /// Looked, and found no way to the server.

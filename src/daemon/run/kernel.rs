@@ -151,7 +151,13 @@ impl Supervisor {
         let net = self.sys.net();
         let shown = net.wireguard(interface).doing(|| format!("read {interface}"))?;
         net.set_wireguard(interface, &back_to(&was, &shown))
-            .doing(|| format!("put the peer of {interface} back"))
+            .doing(|| format!("put the peer of {interface} back"))?;
+        // The addresses are the other tunnel's still.
+        let in_use = self.daemon.in_use().filter(|(name, ..)| *name == interface);
+        let Some(ready) = in_use.map(|(_, ready, _)| ready.clone()) else { return Ok(()) };
+        let plan = self.plan(interface, &ready)?;
+        self.changes.apply(&self.sys, interface, &plan.device)?;
+        self.changes.apply(&self.sys, interface, &plan.routes)
     }
 
     pub(super) fn load_policy(&mut self, policy: &Policy) -> Result<()> {

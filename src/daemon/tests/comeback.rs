@@ -267,3 +267,19 @@ fn a_choice_that_falls_on_the_server_in_use_changes_nothing() {
     assert!(!done.iter().any(|w| ["Open", "Link", "Commit"].contains(&w.as_str())), "{done:?}");
     assert_eq!(s.done(2), Some(Exit::Done));
 }
+
+#[test]
+fn a_wish_that_could_not_be_met_does_not_outlive_its_failure() {
+    let mut s = Story::connected(true);
+    let nonsense = Wish { server: Some("XX#1".into()), ..wish("NL", true) };
+    s.handle(Event::Client(2, Ask::Connect(Box::new(nonsense))));
+    let round = s.daemon.round;
+    s.handle(Event::Chosen { round, result: Err(Error::new(Exit::NoServer, "no server matches")) });
+    assert_eq!((s.done(2), s.daemon.state_word()), (Some(Exit::NoServer), State::Connected));
+    // What replaces the server in use is what was asked for when it was taken.
+    s.daemon.replace(s.now, "no answer to 3 checks");
+    assert_eq!(s.daemon.wish.as_ref().unwrap().server, None);
+    s.handle(Event::Wake);
+    s.take(&ready("NL", 31), false);
+    assert_eq!(s.daemon.up.as_ref().unwrap().server().name, "NL#31");
+}
