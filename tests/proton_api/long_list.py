@@ -26,6 +26,8 @@ def filler(n):
     score = 1 + n % 97 if n % 85 == 0 else 1 + n * 0.0031250917
     status, city = int(n % 40 != 0), None if n % 17 == 0 else CITIES[country]
     entry = server.logical(f"{country}#{n}", country, (28, 12, 24)[n % 3], n % 100, score, address, key, city=city, status=status)
+    # A host name belongs to a node, not to a logical server.
+    entry["Domain"] = entry["Servers"][0]["Domain"] = f"node-{country.lower()}-{node}.protonvpn.net"
     if n % 12 == 0:
         entry["Servers"].append(dict(entry["Servers"][0], EntryIP=f"198.19.{node // 250}.{node % 250 + 1}", Label="1"))
     return entry

@@ -161,10 +161,13 @@ impl Proton<'_> {
     fn keep_list(&self) {
         let Some((list, stamp)) = &self.list else { return };
         let (path, files) = (self.list_path(), self.store.files());
-        let text = list.emit(stamp);
-        let kept = files
-            .create_dir(&self.dir.join("proton"), 0o700)
-            .and_then(|()| files.replace(&path, text.as_bytes(), 0o600, Durable::No));
+        let draft = path.with_extension("json.new");
+        let kept = self.store.lock("servers.lock").and_then(|_lock| {
+            files.create_dir(&self.dir.join("proton"), 0o700)?;
+            files.remove(&draft)?;
+            list.emit(stamp, &mut |piece| files.append(&draft, piece.as_bytes(), Durable::No))?;
+            Ok(files.rename(&draft, &path)?)
+        });
         if let Err(e) = kept {
             log::warn!("proton: write {}: {e}", path.display());
         }

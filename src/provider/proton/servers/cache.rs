@@ -13,6 +13,9 @@ use std::net::Ipv4Addr;
 /// Raised when the format changes: an older file counts as none.
 const VERSION: u32 = 1;
 
+/// Chosen: as many writes as a list needs are few, and the memory is small.
+const PIECE: usize = 64 << 10;
+
 /// When and under which validator the list came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
@@ -25,12 +28,17 @@ pub struct Stamp {
 }
 
 impl ServerList {
-    /// The file's text.
-    pub fn emit(&self, stamp: &Stamp) -> String {
-        // Measured: 70 bytes a server and 48 a key.
-        let mut out = String::with_capacity(
-            256 + 100 * self.logicals.len() + 48 * self.keys.len() + self.texts.bytes.len(),
-        );
+    /// The file's text, in pieces of about [`PIECE`]: whole it is as long as the list itself.
+    pub fn emit<E>(&self, stamp: &Stamp, keep: &mut dyn FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+        let mut out = String::with_capacity(PIECE + 4096);
+        let mut pass_on = |out: &mut String, least: usize| {
+            if out.len() < least {
+                return Ok(());
+            }
+            let kept = keep(out);
+            out.clear();
+            kept
+        };
         let _ = write!(out, "{{\"version\":{VERSION},\"last_modified\":");
         quote(&mut out, stamp.last_modified.as_deref().unwrap_or_default());
         let _ = write!(out, ",\"checked_at\":{},\"loads_at\":{}", stamp.checked_at.0, stamp.loads_at.0);
@@ -39,19 +47,22 @@ impl ServerList {
             separate(&mut out, place);
             // Positions fit: see `Texts::push`.
             quote(&mut out, self.texts.at(place as u32));
+            pass_on(&mut out, PIECE)?;
         }
         out.push_str("],\"keys\":[");
         for (place, key) in self.keys.iter().enumerate() {
             separate(&mut out, place);
             let _ = write!(out, "\"{key}\"");
+            pass_on(&mut out, PIECE)?;
         }
         out.push_str("],\"servers\":[");
         for (place, l) in self.logicals.iter().enumerate() {
             separate(&mut out, place);
             self.emit_logical(&mut out, l);
+            pass_on(&mut out, PIECE)?;
         }
         out.push_str("]}\n");
-        out
+        pass_on(&mut out, 0)
     }
 
     fn emit_logical(&self, out: &mut String, l: &Logical) {
