@@ -122,9 +122,8 @@ impl Proton<'_> {
         if wishes.port_forwarding && certificate.forwards == Some(false) {
             log::warn!("proton: the certificate was given without port forwarding");
         }
-        let days = certificate.expires_at.0.saturating_sub(self.clock().wall().0) / 86_400;
         let word = if key.certificate.is_some() { "renewed" } else { "given" };
-        log::info!("proton: certificate {word}, good for {days} days");
+        log::info!("proton: certificate {word}, good until {}", certificate.expires_at);
         key.certificate = Some(certificate);
         self.store.write("key.json", key.emit().as_bytes())
     }

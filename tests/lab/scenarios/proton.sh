@@ -57,7 +57,7 @@ snapshot before
 check "the test API answers" api_start
 qb_start
 qb_torrent >/dev/null
-change '{"second_factor":1,"certificate_life":40}'
+change '{"second_factor":1,"certificate_life":30}'
 
 # A closed machine, and nobody logged in.
 check "killswitch on" timeout 30 pvpn killswitch on --yes
@@ -65,8 +65,6 @@ capture proton
 check "list without a login exits 10" exits 10 run list --provider proton </dev/null
 check "and names the command" grep -q 'pvpn init --proton' "$SITE/err"
 init() { printf '%s\n%s\n' "$1" "$2" | run init --proton --proton-user $USER --proton-pass - --proton-2fa - --non-interactive; }
-check "init with a wrong password exits 10" exits 10 init 'wrong password' 000000
-check "and keeps nothing" fails test -e "$CONFIG/proton/session.json"
 check "init --proton by flags, the kill switch closed" init "$PASSWORD" "$(api | jq -r .totp)"
 same "the session" '600 root:root' "$(mode "$CONFIG/proton/session.json")"
 
@@ -86,17 +84,15 @@ check "list reads $COUNT servers" watched list
 peak=$(cat "$SITE/peak") body=$(($(stat --format=%s "$SITE/list") / 1024))
 note "peak memory $peak kB for a body of $body kB"
 if small; then check "in at most 0.6 times its length" test "$peak" -gt 0 -a $((peak * 10)) -le $((body * 6)); else skip "memory: not a release binary"; fi
-same "all but those that are offline" "$(jq '[.LogicalServers[] | select(.Status == 1)] | length' "$SITE/list")" "$(wc -l <"$SITE/out")"
-run list --cc UK </dev/null
-british=$(names | md5sum)
+same "all but those that are offline" "$((COUNT - (COUNT - 4) / 40))" "$(wc -l <"$SITE/out")"
 check "list --cc GB" run list --cc GB </dev/null
-same "is list --cc UK" "$british" "$(names | md5sum)"
+same "is the British servers, which Proton calls UK" UK "$(names | sed 's/#.*//' | sort -u)"
 run list --sc </dev/null
 same "list --sc" 'IS-NL#1 NL - secure-core' "$(cut -f 1-4 "$SITE/out" | tr '\t' ' ')"
 check "a filter that leaves nothing exits 11" exits 11 run list --provider proton --cc IS --p2p </dev/null
 check "and is named" grep -q -- '--cc IS' "$SITE/err"
 
-# Connected, with a certificate of 40 s.
+# Connected, with a certificate of 30 s.
 check "connect --provider proton --p2p --cc NL" run connect --provider proton --p2p --cc NL --ks true </dev/null
 change '{"certificate_life":31536000}'
 same "the internet host sees the VPN server's address" "$EXIT1" "$(world)"
@@ -121,7 +117,8 @@ same "the .conf of the server" '600 root:root' "$(mode "$CONFIG/wireguard/NL-12.
 
 # The certificate is renewed, and the tunnel does not notice.
 before=$(wg show wgpnl dump | cut -f 1-4) pid=$(supervisor)
-check "the certificate is renewed in time" within 40 grep -q 'certificate renewed, good for 365 days' "$CONFIG/pvpn.log"
+check "the certificate is renewed in time" within 40 grep -q 'certificate renewed, good until' "$CONFIG/pvpn.log"
+check "for a year" test "$(jq .certificate.expires_at "$CONFIG/proton/key.json")" -gt $(($(date +%s) + 364 * 86400))
 same "for the same key" "true 1" "$(api | jq -r '"\(.certificates[0].renewed) \(.certificates | length)"')"
 same "and the device is as it was" "$before" "$(wg show wgpnl dump | cut -f 1-4)"
 same "by the same supervisor" "$pid connected" "$(supervisor) $(status_of .state)"
@@ -152,11 +149,10 @@ same "which is known not to forward" unavailable "$(status_of .port.state)"
 check "disconnect, closed" timeout 30 pvpn disconnect --ks true
 check "connect --provider file by the text that was kept" run connect --provider file --server 'NL#12' </dev/null
 same "works without the API" "file $EXIT1" "$(status_of .server.provider) $(world)"
-check "disconnect --ks false" timeout 30 pvpn disconnect --ks false
-check "the machine is what it was" unchanged before
-sleep 1
 captured proton
 check "on the ISP's side: nothing but WireGuard, the API and the allow list" leaks proton proton
+check "disconnect --ks false" timeout 30 pvpn disconnect --ks false
+check "the machine is what it was" unchanged before
 
 # The end of the session.
 python3 -c 'import json, sys; k = json.load(open(sys.argv[1])); print(k["seed"])' "$CONFIG/proton/key.json" >"$SITE/sought"
