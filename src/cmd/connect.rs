@@ -1,6 +1,6 @@
 //! `connect`: hands the wish to the running supervisor, or becomes one, and shows the phases until traffic flows.
 
-use super::{confirm, need_root, place, supervisor};
+use super::{confirm, need_root, note, older, place, supervisor};
 use crate::address::IpNet;
 use crate::change::{Changes, state};
 use crate::cli::{Connect, Global};
@@ -38,6 +38,9 @@ pub fn run(global: &Global, flags: &Connect) -> Result<Exit> {
         let lock = supervisor::take_its_place(global.quiet)?;
         logging::init_supervisor(&config.dir, global.verbose, logging::Mirror::of_stderr(global.quiet));
         return run::run(Start { config, wish: Some(wish), is_service: true, client: None, lock, signals });
+    }
+    if older::hand_over()? {
+        note(global, "the supervisor of another version hands over");
     }
     supervisor::ask(global, &Ask::Connect(Box::new(wish.clone())), LIMIT, |lock| {
         let stream = start(global, config, wish, lock)?;

@@ -10,6 +10,7 @@ pub mod killswitch;
 pub mod list;
 pub mod logout;
 pub mod offline;
+mod older;
 mod outside;
 pub mod status;
 mod supervisor;

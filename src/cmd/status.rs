@@ -1,7 +1,7 @@
 //! `status`: asks the supervisor; without root, or without a supervisor, reads what it wrote last and what the kernel
 //! shows. Never takes longer than two seconds.
 
-use super::print;
+use super::{older, print};
 use crate::daemon::control::{Ask, Tell};
 use crate::daemon::run::{self, CONTROL, STATUS};
 use crate::error::{Exit, Result};
@@ -34,15 +34,20 @@ fn paint() -> Paint {
 
 /// How it is.
 pub fn current() -> Snapshot {
-    asked().or_else(recorded).unwrap_or_else(|| {
+    asked().map(say_version).or_else(recorded).unwrap_or_else(|| {
         let mut snapshot = Snapshot::new(State::Disconnected);
         believe_the_rules(&mut snapshot, rules_are_closed());
         snapshot
     })
 }
 
+fn say_version(mut snapshot: Snapshot) -> Snapshot {
+    older::say(&mut snapshot);
+    snapshot
+}
+
 /// The supervisor's own word; only root may ask.
-fn asked() -> Option<Snapshot> {
+pub(super) fn asked() -> Option<Snapshot> {
     let mut connection = Connection::open(Path::new(CONTROL)).ok()??;
     connection.send(&Ask::Status.emit()).ok()?;
     for line in connection.read_lines(ANSWER).ok()? {
@@ -60,7 +65,9 @@ fn recorded() -> Option<Snapshot> {
     let written = fs::metadata(STATUS).ok().and_then(|m| u64::try_from(m.mtime()).ok()).map(UnixTime);
     age(&mut snapshot, written, clock::System.wall());
     count(&mut snapshot);
-    if !run::is_alive(&Disk) {
+    if run::is_alive(&Disk) {
+        older::say(&mut snapshot);
+    } else {
         without_supervisor(&mut snapshot);
         believe_the_rules(&mut snapshot, rules_are_closed());
     }

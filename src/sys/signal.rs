@@ -1,7 +1,8 @@
 //! Signals as a file descriptor for the poll loop: no handler runs, so none can allocate or interrupt (leak class L19).
 
-use nix::sys::signal::{SigHandler, SigSet, Signal as Number, signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal as Number, kill, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -27,6 +28,12 @@ const SIGNALS: [(Number, Signal); 5] = [
     (Number::SIGHUP, Signal::Reload),
     (Number::SIGCHLD, Signal::Child),
 ];
+
+/// Sends SIGUSR1 to a supervisor.
+pub fn hand_over(pid: u32) -> io::Result<()> {
+    let pid = i32::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    Ok(kill(Pid::from_raw(pid), Number::SIGUSR1)?)
+}
 
 /// Signals blocked from their usual effect and readable here. Dropping it lets them take effect again.
 #[derive(Debug)]

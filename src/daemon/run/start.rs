@@ -199,10 +199,15 @@ pub fn started(pid: u32) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Whether the supervisor that wrote [`PID`] lives.
-pub fn is_alive(files: &dyn Files) -> bool {
-    let Ok(text) = files.read(Path::new(PID), 64) else { return false };
+/// The process id of the supervisor that wrote [`PID`], if it lives.
+pub fn pid(files: &dyn Files) -> Option<u32> {
+    let text = files.read(Path::new(PID), 64).ok()?;
     let text = String::from_utf8_lossy(&text).into_owned();
-    let Some((pid, ticks)) = text.trim().split_once(' ') else { return false };
-    pid.parse().ok().and_then(started).is_some_and(|t| ticks.parse() == Ok(t))
+    let (pid, ticks) = text.trim().split_once(' ')?;
+    let pid = pid.parse().ok()?;
+    started(pid).filter(|at| ticks.parse() == Ok(*at)).map(|_| pid)
+}
+
+pub fn is_alive(files: &dyn Files) -> bool {
+    pid(files).is_some()
 }

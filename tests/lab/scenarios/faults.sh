@@ -65,6 +65,19 @@ gap=$(sed 's/.* gap \([0-9]*\) .*/\1/' "$RUN"/traffic)
 check "killed during a download: no packet's answer is missing longer than one retransmission ($gap ms)" test "$gap" -gt 0 -a "$gap" -lt 1000
 note "traffic: $(cat "$RUN"/traffic)"
 
+# An upgrade replaces the program: its supervisor is said to be another, and hands over.
+version=$(pvpn --version | cut -d ' ' -f 2)
+sed "s/${version//./\\.}/${version%.*}.9/g" "$(command -v pvpn)" >"$RUN"/pvpn
+chmod 0755 "$RUN"/pvpn
+older=$(supervisor)
+says_another() { "$RUN"/pvpn status --json | jq -r '.problems[].text' | grep "is pvpn $version, this is ${version%.*}.9"; }
+check "upgraded: status says so" says_another
+check "upgraded: connect takes over" timeout 60 "$RUN"/pvpn connect --provider file --cc NL
+check "upgraded: by another process" fails test -e "/proc/$older"
+same "upgraded: the same port, no reconnect" "$port 0" "$(port_file) $("$RUN"/pvpn status --json | jq .monitor.reconnects)"
+check "and back" timeout 60 pvpn connect --provider file --cc NL
+rm "$RUN"/pvpn
+
 # The server dies while traffic flows.
 python3 /lab/guest/traffic.py "$RUN"/traffic &
 traffic=$!

@@ -1,0 +1,54 @@
+//! A supervisor of another version: the program was upgraded under it. `status` says so, and `connect` has it hand
+//! over, by the signal that leaves everything to the next one. One that a service manager started is left to that.
+
+use super::status;
+use crate::daemon::run;
+use crate::error::{Doing, Result};
+use crate::status::{Area, Snapshot};
+use crate::sys::files::Disk;
+use crate::sys::signal;
+use std::fs;
+
+const OURS: &str = env!("CARGO_PKG_VERSION");
+
+/// Says it among the problems of a running supervisor.
+pub fn say(snapshot: &mut Snapshot) {
+    if snapshot.version != OURS {
+        let cure =
+            if is_service() { "restart its service" } else { "`pvpn connect` lets this one take over" };
+        let text = format!("the running supervisor is pvpn {}, this is {OURS}: {cure}", snapshot.version);
+        snapshot.problem(Area::Supervisor, text);
+    }
+}
+
+/// Tells a background supervisor of another version to leave everything to the one that is to begin. Whether it was told.
+pub fn hand_over() -> Result<bool> {
+    let Some(snapshot) = status::asked().filter(|s| s.version != OURS) else { return Ok(false) };
+    let Some(pid) = run::pid(&Disk).filter(|_| !is_service()) else { return Ok(false) };
+    signal::hand_over(pid)
+        .doing(|| format!("ask the supervisor of version {} to hand over", snapshot.version))?;
+    Ok(true)
+}
+
+/// Whether the supervisor was started as `connect --foreground`.
+fn is_service() -> bool {
+    let Some(pid) = run::pid(&Disk) else { return false };
+    let argv = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    argv.split(|b| *b == 0).any(|word| word == b"--foreground")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::State;
+
+    #[test]
+    fn another_version_is_a_problem_and_the_same_is_none() {
+        let mut snapshot = Snapshot::new(State::Connected);
+        say(&mut snapshot);
+        assert_eq!(snapshot.problems.len(), 0);
+        snapshot.version = "0.0.9".to_owned();
+        say(&mut snapshot);
+        assert!(snapshot.problems[0].text.starts_with("the running supervisor is pvpn 0.0.9, this is "));
+    }
+}
