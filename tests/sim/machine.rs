@@ -310,7 +310,7 @@ impl Machine {
 
     /// Whether something is owed that needs a wake-up: a tunnel or a wish for one, or somebody waits.
     fn is_owing(&self) -> bool {
-        self.daemon.is_some() && (self.used.is_some() || !self.waiting.is_empty())
+        self.daemon.is_some() && (self.used.is_some() || self.wanted || !self.waiting.is_empty())
     }
 
     pub fn check_waits(&self) {
@@ -372,7 +372,7 @@ impl Machine {
 
     /// A supervisor runs that is to be connected.
     pub fn is_wanted(&self) -> bool {
-        self.daemon.is_some() && self.wanted && self.used.is_some()
+        self.daemon.is_some() && self.wanted
     }
 
     /// Everything that a person wants of a connected machine.
