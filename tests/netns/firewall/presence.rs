@@ -57,6 +57,28 @@ fn rules_of_others_are_neither_touched_nor_mistaken_for_ours() {
     });
 }
 
+/// The words that our drop-in gives Debian's nftables.service for its stop.
+#[test]
+fn nftables_stops_without_our_tables_going_too() {
+    in_world("presence::nftables_stops_without_our_tables_going_too", |world| {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/pkg/systemd/nftables.service.d.conf");
+        let unit = std::fs::read_to_string(path).unwrap();
+        let words = unit.split("ExecStop=/bin/sh -c '").nth(1).unwrap().split('\'').next().unwrap();
+        // As systemd reads them (systemd.service(5), COMMAND LINES).
+        let words = words.replace("\\\n", " ").replace("$$", "$");
+        world.load(&connected());
+        let ours = run("nft list ruleset");
+        run("nft add table inet filter");
+        run("nft add table ip pvpn-like");
+        let done = std::process::Command::new("sh").args(["-c", &words]).status().unwrap();
+        assert!(done.success());
+        assert_eq!(run("nft list ruleset"), ours);
+        // What the unit itself says.
+        run("nft flush ruleset");
+        assert_eq!(run("nft list ruleset"), "");
+    });
+}
+
 #[test]
 fn the_state_says_whether_the_machine_is_closed_and_which_links_are_hooked() {
     in_world("presence::the_state_says_whether_the_machine_is_closed_and_which_links_are_hooked", |world| {
