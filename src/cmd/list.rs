@@ -113,7 +113,11 @@ pub fn measure_all(servers: &[&Server], resolver: &Resolver) -> Result<Vec<Measu
     let measured = measure_servers(servers, &plan, &Egress::outside(), resolver, &mut onlooker);
     progress.clear();
     match measured {
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => Err(Error::new(Exit::Interrupted, "interrupted")),
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+            // Blocked to the end: once more, or the one that still waits, would end us before all is closed.
+            std::mem::forget(signals);
+            Err(Error::new(Exit::Interrupted, "interrupted"))
+        }
         measured => measured.doing(|| "measure round trips"),
     }
 }

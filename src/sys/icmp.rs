@@ -157,10 +157,11 @@ fn address(from: &SockaddrStorage) -> Option<IpAddr> {
 }
 
 /// The kernel stamps packets with the wall clock: what has passed on that clock since is taken from ours. A wall clock set in
-/// between shows as an age that cannot be; then the packet came "now".
+/// between shows as an age that cannot be; then the packet came "now". The wall clock is read first: when this thread is
+/// held up between the two, the packet seems to have come late, never before it could.
 fn arrival(stamp: Option<Duration>) -> Instant {
-    let now = System.now();
     let wall = clock_gettime(ClockId::CLOCK_REALTIME).map(Duration::from).ok();
+    let now = System.now();
     let age = wall.zip(stamp).and_then(|(wall, stamp)| wall.checked_sub(stamp));
     match age {
         Some(age) if age < Duration::from_secs(1) => now - age,
