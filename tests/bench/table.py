@@ -110,8 +110,8 @@ def idle_rows(s):
     wakes = {name[11:]: v[0] for name, v in s.all.items() if name.startswith("idle.wakes.")}
     beyond = sum(n for why, n in wakes.items() if why != "lease")
     words = ", ".join(f"{why} {n:.0f}" for why, n in sorted(wakes.items(), key=lambda w: -w[1]))
-    rows.append(Row("timers a minute, idle, by reason", words or "none", "", None, "6 beyond the lease", beyond <= 6))
     if s.has("idle.switches"):
+        rows.append(Row("timers a minute, idle, by reason", words or "none", "", None, "6 beyond the lease", beyond <= 6))
         rows.append(Row("wake-ups a minute, answers and the lease included", f"{s.median('idle.switches'):.0f}"))
     if s.has("idle.cpu_s_per_h", "renew.script.cpu"):
         ours, theirs = s.median("idle.cpu_s_per_h"), s.median("renew.script.cpu") / 1000 * 3600 / 45
