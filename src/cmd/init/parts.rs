@@ -1,5 +1,6 @@
 //! The questions of each part.
 
+use super::webui::Offer;
 use super::{ProtonTrial, Session};
 use crate::cli::ProtonLogin;
 use crate::config::keys;
@@ -121,10 +122,15 @@ impl Session<'_> {
                 }
                 Err(e) if self.may_retry(&e, attempt) => {
                     self.say(&format!("{e}"));
+                    if attempt == 1 && self.offer_webui(&settings.url, Offer::LetIn)? {
+                        return Ok(());
+                    }
                     self.user(s, "Its user name", "--qb-user", None)?;
                     self.pass(s, "Its password", "--qb-pass", None)?;
                 }
-                Err(e) if e.exit() == Exit::Failed && self.offer_webui(&settings.url)? => return Ok(()),
+                Err(e) if e.exit() == Exit::Failed && self.offer_webui(&settings.url, Offer::SwitchOn)? => {
+                    return Ok(());
+                }
                 // It may well be started later: said, but no failure.
                 Err(e) => {
                     self.say(&format!("Not checked: {e}"));

@@ -78,8 +78,10 @@ impl Trial for World {
     }
 
     fn qbittorrent(&mut self, settings: &Qbittorrent) -> Result<String> {
-        if self.local.is_some() {
-            return Err(Error::failed("qBittorrent does not answer: connection refused"));
+        if let Some(local) = &self.local {
+            let wants_login = local.text.contains("WebUI\\Enabled=true");
+            let exit = if wants_login { Exit::LoginRefused } else { Exit::Failed };
+            return Err(Error::new(exit, "qBittorrent does not let us in"));
         }
         self.judge(&settings.url, settings.pass.as_ref()).map(|()| "v5.2.3".into())
     }
@@ -215,12 +217,16 @@ fn an_unreadable_file_is_not_touched() {
 
 /// What became of the settings file of a qBittorrent without a WebUI that runs at the first `looks`, and what was said.
 fn offered(answers: &[&'static str], looks: u32) -> (String, String) {
+    offered_to("[Preferences]\nWebUI\\Enabled=false\n", answers, looks)
+}
+
+fn offered_to(text: &str, answers: &[&'static str], looks: u32) -> (String, String) {
     let mut person = Person::new(answers);
     let mut world = World::new(Some("right"));
     world.local = Some(Local {
         user: "pi".into(),
         path: "/home/pi/.config/qBittorrent/qBittorrent.conf".into(),
-        text: "[Preferences]\nWebUI\\Enabled=false\n".into(),
+        text: text.into(),
         is_running: false,
     });
     world.looks = looks;
@@ -254,4 +260,15 @@ fn a_qbittorrent_that_runs_on_or_whose_owner_says_no_is_left_alone() {
         assert_eq!(text, "[Preferences]\nWebUI\\Enabled=false\n");
         assert!(heard.contains(said), "{heard}");
     }
+}
+
+#[test]
+fn one_that_wants_a_password_nobody_knows_may_let_this_machine_in() {
+    let text = "[Preferences]\nWebUI\\Enabled=true\n";
+    let (after, heard) = offered_to(text, &["", "", "yes"], 0);
+    assert_eq!(after, "[Preferences]\nWebUI\\LocalHostAuth=false\nWebUI\\Enabled=true\n");
+    assert!(heard.contains("start qBittorrent again"), "{heard}");
+    // No is what Enter says: then its user and password are asked for.
+    let (after, heard) = offered_to(text, &["", "", "", "admin", "right"], 0);
+    assert!(after == text && heard.contains("Its user name"), "{heard}");
 }

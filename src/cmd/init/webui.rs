@@ -1,5 +1,5 @@
-//! A qBittorrent of this machine whose WebUI does not answer: its settings file is found, and with consent the WebUI is
-//! switched on in it, for this machine alone. qBittorrent writes the file anew when it ends, so this is done only while
+//! A qBittorrent of this machine whose WebUI does not answer, or wants a password that nobody knows: its settings file is
+//! found, and with consent changed so that programs of this machine get in. qBittorrent writes the file anew when it ends, so this is done only while
 //! it is stopped.
 
 use super::Session;
@@ -23,33 +23,43 @@ pub struct Local {
     pub is_running: bool,
 }
 
+/// What is offered to be written there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Nothing answers: the WebUI on, for this machine alone.
+    SwitchOn,
+    /// It wants a login: none for programs of this machine.
+    LetIn,
+}
+
 impl Session<'_> {
-    /// Offers to switch the WebUI on; `false`: there is none to offer it for, or it is not wanted.
-    pub(super) fn offer_webui(&mut self, url: &str) -> Result<bool> {
+    /// Offers to change a qBittorrent's settings; `false`: there is none to offer it for, or it is not wanted.
+    pub(super) fn offer_webui(&mut self, url: &str, offer: Offer) -> Result<bool> {
         let Some((address, port)) = WebUi::new(url, Auth::None).local_socket() else { return Ok(false) };
-        let without = |l: &Local| switch_on(&l.text, address, port) != l.text;
-        let Some(found) = self.trial.local_qbittorrents().into_iter().find(without) else { return Ok(false) };
-        self.say(&format!(
-            "{} belongs to a qBittorrent whose WebUI does not answer there",
-            found.path.display()
-        ));
-        let question = format!(
-            "Switch the WebUI on for this machine alone, at port {port}, without a password for {}'s own programs \
-             and all others here (yes, no)",
-            found.user
-        );
-        if !self.yes(&question, true)? {
+        let edited = |l: &Local| offer.edited(&l.text, address, port);
+        let lacks = |l: &Local| edited(l) != l.text;
+        let Some(found) = self.trial.local_qbittorrents().into_iter().find(lacks) else { return Ok(false) };
+        let (path, user) = (found.path.display(), &found.user);
+        let question = match offer {
+            Offer::SwitchOn => {
+                self.say(&format!("{path} belongs to a qBittorrent whose WebUI does not answer there"));
+                format!(
+                    "Switch {user}'s WebUI on at port {port}, for this machine alone and without a password (yes, no)"
+                )
+            }
+            Offer::LetIn => {
+                format!("Have {user}'s qBittorrent ask no password of programs on this machine (yes, no)")
+            }
+        };
+        if !self.yes(&question, offer == Offer::SwitchOn)? {
             return Ok(false);
         }
         for _ in 0..STOPPED_ASKED {
             let now = self.trial.local_qbittorrents().into_iter().find(|l| l.path == found.path);
             let Some(now) = now else { return Ok(false) };
             if !now.is_running {
-                self.trial.write_qbittorrent(&now.path, &switch_on(&now.text, address, port))?;
-                self.say(&format!(
-                    "Written: {}; start qBittorrent again, and its WebUI is at {url}",
-                    now.path.display()
-                ));
+                self.trial.write_qbittorrent(&now.path, &edited(&now))?;
+                self.say(&format!("Written: {path}; start qBittorrent again, and its WebUI is at {url}"));
                 return Ok(true);
             }
             let question = "It is running, and would write the file anew when it ends: stop it, then press Enter \
@@ -64,21 +74,24 @@ impl Session<'_> {
     }
 }
 
-/// The text with the WebUI on at this address and port, without a login from this machine; as it is when it is on there.
-pub fn switch_on(text: &str, address: IpAddr, port: u16) -> String {
-    let is_on = value(text, "WebUI\\Enabled") == Some("true")
-        && value(text, "WebUI\\Port").unwrap_or("8080") == port.to_string();
-    if is_on {
-        return text.to_owned();
+impl Offer {
+    /// The text with what is offered; as it is where it says so already.
+    pub fn edited(self, text: &str, address: IpAddr, port: u16) -> String {
+        let is_on = value(text, "WebUI\\Enabled") == Some("true")
+            && value(text, "WebUI\\Port").unwrap_or("8080") == port.to_string();
+        let settings = match self {
+            Offer::SwitchOn if is_on => Vec::new(),
+            Offer::SwitchOn => vec![
+                ("WebUI\\Enabled", "true".to_owned()),
+                ("WebUI\\Address", address.to_string()),
+                ("WebUI\\Port", port.to_string()),
+                ("WebUI\\LocalHostAuth", "false".to_owned()),
+                ("WebUI\\UseUPnP", "false".to_owned()),
+            ],
+            Offer::LetIn => vec![("WebUI\\LocalHostAuth", "false".to_owned())],
+        };
+        settings.iter().fold(text.to_owned(), |text, (key, value)| set(&text, key, value))
     }
-    let settings = [
-        ("WebUI\\Enabled", "true".to_owned()),
-        ("WebUI\\Address", address.to_string()),
-        ("WebUI\\Port", port.to_string()),
-        ("WebUI\\LocalHostAuth", "false".to_owned()),
-        ("WebUI\\UseUPnP", "false".to_owned()),
-    ];
-    settings.iter().fold(text.to_owned(), |text, (key, value)| set(&text, key, value))
 }
 
 /// The lines of the section by their byte ranges, from behind its head to the next section.
@@ -147,14 +160,21 @@ mod tests {
 
     #[test]
     fn the_webui_is_switched_on_and_everything_else_stays() {
-        let on = switch_on(FILE, LOCALHOST, 8080);
+        let on = Offer::SwitchOn.edited(FILE, LOCALHOST, 8080);
         assert_eq!(
             on,
             "[BitTorrent]\nSession\\Port=6881\n\n[Preferences]\nWebUI\\UseUPnP=false\nWebUI\\LocalHostAuth=false\n\
              WebUI\\Address=127.0.0.1\nGeneral\\Locale=de\nWebUI\\Enabled=true\nWebUI\\Port=8080\n\n[RSS]\n\
              AutoDownloader\\DownloadRepacks=true\n"
         );
-        assert_eq!(switch_on(&on, LOCALHOST, 8080), on);
+        assert_eq!(Offer::SwitchOn.edited(&on, LOCALHOST, 8080), on);
+    }
+
+    #[test]
+    fn who_is_let_in_without_a_password_is_one_line() {
+        let let_in = Offer::LetIn.edited(FILE, LOCALHOST, 8080);
+        assert_eq!(let_in, FILE.replace("[Preferences]\n", "[Preferences]\nWebUI\\LocalHostAuth=false\n"));
+        assert_eq!(Offer::LetIn.edited(&let_in, LOCALHOST, 8080), let_in);
     }
 
     #[test]
@@ -162,7 +182,7 @@ mod tests {
         let lines = "[Preferences]\nWebUI\\UseUPnP=false\nWebUI\\LocalHostAuth=false\nWebUI\\Port=8080\n\
                      WebUI\\Address=127.0.0.1\nWebUI\\Enabled=true\n";
         for (text, before) in [("", ""), ("[A]\nb=1", "[A]\nb=1\n\n"), ("[A]\nb=1\n", "[A]\nb=1\n\n")] {
-            assert_eq!(switch_on(text, LOCALHOST, 8080), format!("{before}{lines}"));
+            assert_eq!(Offer::SwitchOn.edited(text, LOCALHOST, 8080), format!("{before}{lines}"));
         }
     }
 
@@ -172,7 +192,7 @@ mod tests {
             "[Preferences]\nWebUI\\Enabled=true\n",
             "[Preferences]\r\nWebUI\\Enabled=true\r\nWebUI\\Port=8080\r\n",
         ] {
-            assert_eq!(switch_on(text, LOCALHOST, 8080), text);
+            assert_eq!(Offer::SwitchOn.edited(text, LOCALHOST, 8080), text);
         }
     }
 }
