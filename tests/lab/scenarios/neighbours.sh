@@ -1,0 +1,177 @@
+# guests: amd64
+# limit: 300
+# boot: systemd
+# carries: pkg
+#
+# Those who own the network on other people's machines, each really running: systemd-networkd with systemd-resolved,
+# dhcpcd, resolvconf, openresolv. Names go to the tunnel alone, what they rewrite is put back, they leave
+# our link alone by the files in pkg/neighbours, and on disconnect their newest text stands.
+. /lab/guest/lib.sh
+
+# put PACKAGE: its files, as dpkg would, into a machine whose /lib leads to /usr/lib.
+put() { tar -C "/opt/packages/$1" -c . | tar -C / -x --keep-directory-symlink; }
+state() { # everything but what a neighbour itself may write meanwhile
+    ip rule; ip -6 rule; ip route show table all | grep -v fe80 | sort
+    ip -brief address show | grep -v lo; nft --stateless list ruleset
+    stat --format=%N /etc/resolv.conf
+}
+named() { timeout 5 getent ahostsv4 which.lab | awk '{ print $1; exit }'; }
+named_is() { [ "$(named)" = "$1" ]; }
+ours_stands() { head -n 1 /etc/resolv.conf | grep -q '^# Written by pvpn'; }
+theirs_stands() { ! ours_stands && grep -q "$1" /etc/resolv.conf; }
+repairs() { status_of .monitor.repairs; }
+# questions NAME: how many questions left for a server outside the tunnel.
+questions() { tcpdump -nr "$RUN/$1.pcap" 'udp port 53 or tcp port 53' 2>/dev/null | wc -l; }
+no_questions() { [ "$(questions "$1")" = 0 ]; }
+
+# net-off: the card as a machine has it before anybody configured it.
+net_off() { ip address flush dev eth0; ip route flush dev eth0 2>/dev/null; rm -f /etc/resolv.conf; }
+
+sysctl -a -r '^net\.' 2>/dev/null | grep -vE 'flush|stable_secret|nf_conntrack_(count|buckets)' >"$RUN"/sysctl.before
+cp -p /etc/nsswitch.conf "$RUN"/nsswitch.conf
+configure alone <<'CONF'
+[connect]
+server = "NL#12"
+CONF
+rm -f /etc/systemd/system/systemd-udev*
+rm -f /usr/sbin/resolvconf # resolved's, under that name: dhcpcd would call it
+systemctl daemon-reload
+systemctl --quiet start systemd-udevd.service systemd-udev-trigger.service dbus.service
+check "install.sh lays out what tells them to leave our link alone" /lab/pkg/install.sh /lab/bin/pvpn
+for file in /etc/systemd/network/00-pvpn.network /etc/systemd/networkd.conf.d/90-pvpn.conf; do
+    check "$file" test -s $file
+done
+
+# -- systemd-networkd and systemd-resolved, nsswitch asking resolved by its own way
+net_off
+cat >/etc/systemd/network/10-eth0.network <<'CONF'
+[Match]
+Name=eth0
+[Network]
+Address=192.168.1.10/24
+Gateway=192.168.1.1
+DNS=192.168.1.1
+Domains=home.arpa
+LLMNR=no
+MulticastDNS=no
+IPv6AcceptRA=no
+CONF
+sed -i 's/^hosts:.*/hosts: files resolve [!UNAVAIL=return] dns/' /etc/nsswitch.conf
+ln -s ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+systemctl --quiet start systemd-networkd.service systemd-resolved.service
+check "networkd: the machine is on the net" within 20 world_is "$DIRECT"
+check "resolved answers by the LAN's server" within 10 named_is 192.168.1.1
+state >"$RUN"/networkd.before
+note "systemd-analyze security pvpn: $(systemd-analyze security pvpn.service 2>/dev/null | tail -n 1 | sed 's/[^ -~]//g')"
+capture networkd
+check "the service connects" systemctl start pvpn.service
+check "and says so" status_is '"\(.state) \(.problems | tostring)"' 'connected []'
+same "resolved asks the tunnel's server, by our link" "10.2.0.1" "$(resolvectl dns wgpnl | sed 's/.*: //')"
+same "for every name" "~." "$(resolvectl domain wgpnl | sed 's/.*: //')"
+check "programs that ask resolved directly get the tunnel's answer" named_is 10.2.0.1
+same "so do those that ask the stub" 10.2.0.1 "$(python3 /lab/guest/ask.py 127.0.0.53 which.lab)"
+check "the resolver file is ours" ours_stands
+same "networkd leaves our link alone" unmanaged "$(networkctl --no-legend list wgpnl | awk '{ print $5 }')"
+resolvectl dns wgpnl 192.168.1.1
+check "resolved told otherwise by somebody: told again within 5 s" within 5 sh -c 'resolvectl dns wgpnl | grep -q 10.2.0.1'
+check "names go to the tunnel again" within 5 named_is 10.2.0.1
+systemctl restart systemd-resolved.service
+check "resolved restarted: names go to the tunnel" within 10 named_is 10.2.0.1
+was=$(repairs)
+rules=$(ip rule show; ip route show table 4214)
+systemctl restart systemd-networkd.service
+sleep 2
+same "networkd restarted: our rules and routes stand" "$rules" "$(ip rule show; ip route show table 4214)"
+same "without a repair, so it never took them away" "$was" "$(repairs)"
+check "traffic goes through the tunnel" within 5 world_is "$EXIT1"
+captured networkd
+check "no question left outside the tunnel since it was up" sh -c "python3 /lab/guest/leaks.py $RUN/networkd.pcap since-tunnel | grep -v DNS"
+check "disconnect" systemctl stop pvpn.service
+check "the kill switch was never closed" test "$(timeout 5 pvpn killswitch status)" = off
+check "resolved answers by the LAN's server again" within 5 named_is 192.168.1.1
+state >"$RUN"/networkd.after
+check "the machine is what it was" diff "$RUN"/networkd.before "$RUN"/networkd.after
+check "connect --dns false" connect --server 'NL#12' --dns false
+check "negative control: then resolved asks the LAN's" named_is 192.168.1.1
+timeout 20 pvpn disconnect >/dev/null
+systemctl --quiet stop systemd-networkd.socket systemd-networkd.service systemd-resolved.service
+rm /etc/systemd/network/10-eth0.network
+cp -p "$RUN"/nsswitch.conf /etc/nsswitch.conf
+
+# rewritten NAME COMMAND...: its owner writes the resolver file while connected, naming 192.168.1.20; ours is back, and
+# theirs stands after the disconnect.
+rewritten() {
+    local name=$1 was
+    shift
+    state >"$RUN/$name.before"
+    check "$name: connect" connect --server 'NL#12' --ks true
+    check "$name: names go to the tunnel" named_is 10.2.0.1
+    check "$name: traffic goes through it" world_is "$EXIT1"
+    sleep 1
+    was=$(repairs)
+    "$@"
+    check "$name writes while connected: ours stands within 5 s" within 5 ours_stands
+    check "$name: names go to the tunnel" within 5 named_is 10.2.0.1
+    note "$name: $(($(repairs) - was)) repairs"
+    check "$name: traffic goes through the tunnel" within 5 world_is "$EXIT1"
+    check "$name: disconnect" timeout 20 pvpn disconnect --ks false
+    check "$name: its newest text stands" theirs_stands 192.168.1.20
+    check "$name: no backup is left" fails test -e /etc/resolv.conf.pvpnbak
+    state >"$RUN/$name.after"
+    check "$name: rules, routes, addresses, rule sets are what they were" diff "$RUN/$name.before" "$RUN/$name.after"
+}
+
+# -- dhcpcd
+net_off
+dhcpcd_says() {
+    printf 'interface eth0\nnoipv6\nnoarp\nstatic ip_address=192.168.1.10/24\nstatic routers=192.168.1.1\nstatic domain_name_servers=%s\n' "$1" >/etc/dhcpcd.conf
+}
+cp -p /etc/dhcpcd.conf "$RUN"/dhcpcd.conf
+dhcpcd_says 192.168.1.1
+dhcpcd --quiet eth0 2>"$RUN"/dhcpcd.log
+check "dhcpcd: the machine is on the net" within 20 world_is "$DIRECT"
+check "dhcpcd owns the resolver file" within 5 grep -q dhcpcd /etc/resolv.conf
+dhcpcd_rewrites() { dhcpcd_says '192.168.1.1 192.168.1.20'; dhcpcd --quiet -n eth0 2>>"$RUN"/dhcpcd.log; sleep 2; }
+rewritten dhcpcd dhcpcd_rewrites
+dhcpcd --quiet -x eth0 2>/dev/null
+within 5 fails pgrep -x dhcpcd
+cp -p "$RUN"/dhcpcd.conf /etc/dhcpcd.conf
+
+# -- resolvconf, then openresolv: told by their own program
+rm -f /etc/resolv.conf
+/lab/guest/network 2>/dev/null
+lan_says() { printf 'nameserver %s\n' "$@" | resolvconf -a eth0.lab; }
+resolvconf_rewrites() {
+    same "$1 has our record" "nameserver 10.2.0.1" "$(resolvconf -l | grep '10\.2')"
+    lan_says 192.168.1.1 192.168.1.20
+}
+for name in resolvconf openresolv; do
+    put $name
+    rm -f /etc/resolv.conf
+    if [ $name = resolvconf ]; then
+        mkdir -p /run/resolvconf/interface
+        resolvconf --enable-updates
+        ln -s ../run/resolvconf/resolv.conf /etc/resolv.conf
+    fi
+    lan_says 192.168.1.1
+    check "$name owns the resolver file" within 5 grep -q 'by resolvconf' /etc/resolv.conf
+    rewritten $name resolvconf_rewrites $name
+    check "$name has no record of ours any more" fails sh -c "resolvconf -l | grep 10.2.0.1"
+    rm -rf /run/resolvconf
+    (cd /opt/packages/$name && find . -type f) | while read -r file; do rm -f "/$file"; done
+    rm -rf /etc/resolvconf
+done
+
+# -- back to the lab's own network
+cp "$CONFIG"/pvpn.log /lab/out/
+check "uninstall.sh" /usr/local/libexec/pvpn/uninstall.sh --purge
+install -m 0755 /lab/bin/pvpn /usr/local/bin/pvpn
+rm -rf /etc/resolv.conf.bak /etc/unbound # openresolv makes them
+net_off
+ip link set eth0 down
+sysctl -qep "$RUN"/sysctl.before
+ip link set eth0 addrgenmode eui64 up
+rm -f /root/resolv.conf
+/lab/guest/network
+sysctl -qep "$RUN"/sysctl.before
+finish
