@@ -50,7 +50,7 @@ fn configure() {
     run("ip link set lo up");
     // So small that a test can fill it.
     run("mount -t tmpfs -o size=256k tmpfs /run");
-    run("mount -t tmpfs tmpfs /var/lib");
+    run("mount -t tmpfs -o size=1m tmpfs /var/lib");
     fs::create_dir_all(format!("{DIR}/wireguard")).unwrap();
     fs::write(format!("{DIR}/config.ini"), "[qbittorrent]\nenable = false\n[network]\nlan = 10.0.0.0/8\n")
         .unwrap();
@@ -140,6 +140,27 @@ fn a_full_run_stops_nothing_and_is_said_once() {
         fs::remove_file("/run/filler").unwrap();
         assert_eq!(pvpn(&["killswitch", "off"]).0, Some(0));
         until("the snapshot follows", || fs::read_to_string(STATUS).unwrap().contains("\"on\":false"));
+    });
+}
+
+#[test]
+fn a_full_disk_stops_nothing() {
+    in_namespace("a_full_disk_stops_nothing", || {
+        let mut supervisor = Supervisor::start();
+        // Journals, what is remembered and the log lie there.
+        let mut filler = fs::File::create("/var/lib/filler").unwrap();
+        while filler.write_all(&[0; 512]).is_ok() {}
+        drop(filler);
+        for on in ["off", "on"] {
+            assert_eq!(pvpn(&["killswitch", on, "--yes"]).0, Some(0));
+            assert!(pvpn(&["status", "--json"]).1.starts_with('{'));
+        }
+        run("nft flush ruleset");
+        until("the rules are back", has_rules);
+        fs::remove_file("/var/lib/filler").unwrap();
+        assert_eq!(pvpn(&["killswitch", "off"]).0, Some(0));
+        assert!(supervisor.0.try_wait().unwrap().is_none(), "it runs on");
+        assert_eq!(fs::read_to_string("/var/lib/pvpn/killswitch").unwrap(), "off\n", "remembered again");
     });
 }
 
