@@ -19,21 +19,23 @@ switch() { timeout 60 pvpn -q connect --provider file --server "$1" >"$RUN"/swit
 round() { switch 'NL#31' && switch 'CH#7' && switch 'NL#31' && switch 'NL#12'; }
 # What a reconnect could leave behind, but memory.
 kept() {
-    echo "descriptors $(find "/proc/$(pid)/fd" -type l | wc -l)" "threads $(find "/proc/$(pid)/task" -mindepth 1 -maxdepth 1 | wc -l)"
+    echo "threads $(find "/proc/$(pid)/task" -mindepth 1 -maxdepth 1 | wc -l)"
     find /run/pvpn /var/lib/pvpn -type f ! -name pvpn.log -printf '%p %m\n' | sort
-    echo "journal $(wc -c </run/pvpn/journal) bytes"
+    echo "journal $(wc -l </run/pvpn/journal) lines"
     ip rule show
     ip -6 rule show
     ip route show table all | sed -E 's/ expires [0-9]+sec//'
     ip -oneline link show | sed -E 's/^[0-9]+: //' | sort
-    nft --stateless list ruleset
+    nft --stateless list ruleset | sed -E "s/dport $(port_file)/dport PORT/; s/proto-dst $(port_file)/proto-dst PORT/"
 }
+# A question to the resolver or an ear for traffic may be open at the moment.
+descriptors() { find "/proc/$(pid)/fd" -type l | wc -l; }
 memory() { awk '/^RssAnon/ { print $2 }' "/proc/$(pid)/status"; }
 
 check "a first round" round
 first=$(pid)
-kept >"$RUN"/kept.first
 begun=$(memory)
+open=$(descriptors)
 
 # left: the server in use dies, and the other one of its country is taken. Passes once traffic flows again.
 left() {
@@ -47,7 +49,9 @@ left() {
 }
 leads_elsewhere() { [ "$(server_ns)" != "$1" ] && world_is "$(exit_of "$(server_ns)")"; }
 check "the wish is a country" connect --cc NL
-for nth in 1 2 3 4; do check "dead server $nth is left" left; done
+for nth in 1 2; do check "dead server $nth is left" left; done
+check "back to the first server" round
+kept >"$RUN"/kept.first
 
 at=$(uptime_ms)
 done_rounds=0
@@ -55,11 +59,14 @@ while [ $done_rounds -lt $rounds ]; do
     said=$(round)
     [ -z "$said" ] || { note "round $done_rounds: $said"; break; }
     done_rounds=$((done_rounds + 1))
+    [ $((done_rounds % 10)) != 0 ] || note "after $((4 * done_rounds)): $(memory) KiB"
 done
 same "$((4 * rounds)) reconnects by request" $rounds $done_rounds
 note "a reconnect took $((($(uptime_ms) - at) / 4 / rounds)) ms"
 same "by the same supervisor" "$first" "$(pid)"
-check "links, rules, routes, rule set, files, descriptors and threads are what they were" sh -c "diff $RUN/kept.first - </dev/stdin" < <(kept)
+check "links, rules, routes, rule set, files and threads are what they were" sh -c "diff $RUN/kept.first - </dev/stdin" < <(kept)
+ended=$(descriptors)
+check "descriptors: $open after the first round, $ended after the last" test "$ended" -le $((open + 2))
 ended=$(memory)
 check "memory: $begun KiB after the first round, $ended KiB after the last" test "$ended" -le $((begun + 64))
 cp "$CONFIG"/pvpn.log /lab/out/
