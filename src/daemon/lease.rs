@@ -63,7 +63,8 @@ pub enum Action {
 pub enum Input<'a> {
     /// The time of `poll_timeout` came; harmless at any other time.
     Wake,
-    /// The tunnel carries traffic again to the same server (resume, link up, a key made anew): ask at once.
+    /// The tunnel carries traffic again to the same server (resume, link up, another way out): ask at once. Another server,
+    /// and another key on the same one, get another holder.
     Reconnected,
     /// A datagram came in on the NAT-PMP socket.
     Datagram { from: SocketAddr, bytes: &'a [u8] },

@@ -41,6 +41,7 @@ site_start() {
  "control":{"port":9090},
  "regions":[{"id":"swiss","name":"Switzerland","country":"CH",$(server vpn1 11 10.44.128 zurich406)},
   {"id":"uk","name":"UK London","country":"GB",$(server vpn2 12 10.45.128 Server-12619-0a)},
+  {"id":"ch-so","name":"CH Streaming","country":"CH",$(server vpn2 12 10.45.128 Server-12619-0a)},
   {"id":"us_atlanta","name":"US Atlanta","country":"US","port_forward":false,$(server vpn3 13 10.46.128 Server-10759-2a)}]}
 JSON
     sleep 1000 2>/dev/null | python3 -B /lab/pia_server/pia.py "$SITE/site.json" >"$SITE/ports" 2>"$SITE/log" &
@@ -53,6 +54,8 @@ site_stop() {
         on $ns nft delete table ip pia_test 2>/dev/null
     done
 }
+# addresses: what the kernel shows on the tunnel's interface.
+addresses() { ip -json address show dev wgpch | jq -r '[.[0].addr_info[] | select(.family == "inet") | "\(.local)/\(.prefixlen)"] | join(" ")'; }
 connect_pia() {
     local begun code
     begun=$(uptime_ms)
@@ -98,7 +101,7 @@ same "the configuration is root's alone" '600 root:root' "$(mode "$CONFIG/config
 check "list --provider pia: one row a region, and which forwards ports" sh -c '
     pvpn list --provider pia --json >/run/lab/list.json
     test "$(jq -r "[.[] | .name + \":\" + (.features | join(\"+\"))] | join(\" \")" /run/lab/list.json)" = \
-        "swiss:p2p+port-forwarding uk:p2p+port-forwarding us_atlanta:" || { cat /run/lab/list.json; exit 1; }'
+        "ch-so:p2p+streaming+port-forwarding swiss:p2p+port-forwarding uk:p2p+port-forwarding us_atlanta:" || { cat /run/lab/list.json; exit 1; }'
 note "init and list called: $(calls)"
 
 # -- open machine
@@ -132,7 +135,7 @@ check "killswitch on" pvpn killswitch on --yes
 capture pia
 noise on
 calls >/dev/null
-check "connect with the kill switch closed from the start" connect_pia --ks true
+check "connect with the kill switch closed from the start" connect_pia --ks true --server zurich406
 same "no login, no list, the kept port" "addkey bind" "$(calls)"
 same "the internet host sees the VPN server's address" "$EXIT1" "$(world)"
 same "the same port as before" "$port" "$(port_file)"
@@ -148,11 +151,28 @@ check "the port is held" within 20 status_is .port.state held
 same "the same port" "$port" "$(port_file)"
 calls >>"$SITE/calls"
 check "without a login" fails grep -qw token "$SITE/calls"
-note "calls: $(tr '\n' ' ' <"$SITE/calls"), server: $(status_of .server.name), exit $(world)"
-
+same "at the same server, and so in place: the same interface" "wgpch zurich406" \
+    "$(status_of '"\(.interface.name) \(.server.id | sub(".*/"; ""))"')"
+address=$(status_of '.interface.addresses | join(" ")')
+same "it has the other key's address and no earlier one" "$address" "$(addresses)"
+check "which is another than before" test "$address" != 10.44.128.11/32
+check "a BitTorrent handshake is answered there" within 15 knock "$EXIT1" "$port"
+note "calls: $(tr '\n' ' ' <"$SITE/calls")"
 noise off
 captured pia
 check "on the ISP's side: WireGuard, addKey, the two sites, the allow list" leaks pia pia
+
+# -- a switch in place that fails
+
+# Another server of this country gives us an address, and then does not answer.
+on vpn2 nft -f - <<'NFT'
+table ip deaf { chain in { type filter hook input priority 0; udp dport 1337 drop; }; }
+NFT
+check "connect to a server of this country that does not answer exits 14" exits 14 connect_pia --server ch-so
+check "the earlier one carries the traffic" within 10 world_is "$EXIT1"
+same "with its address alone" "$address" "$(addresses)"
+check "a BitTorrent handshake is answered there still" within 10 knock "$EXIT1" "$port"
+on vpn2 nft delete table ip deaf
 
 # -- the supervisor dies
 
