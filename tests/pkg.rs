@@ -20,8 +20,12 @@ fn read(path: &str) -> String {
 
 /// Whether a program is installed, for checks that need one.
 fn has(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).exists()))
+    let is_there = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).exists()));
+    if !is_there {
+        eprintln!("skipped: this machine has no {program}; `make setup` installs it");
+    }
+    is_there
 }
 
 fn text(output: &Output) -> String {
