@@ -68,7 +68,7 @@ check "links, rules, routes, rule set, files and threads are what they were" sh 
 ended=$(descriptors)
 check "descriptors: $open after the first round, $ended after the last" test "$ended" -le $((open + 2))
 ended=$(memory)
-check "memory: $begun KiB after the first round, $ended KiB after the last" test "$ended" -le $((begun + 64))
+check "memory: $begun KiB after the first round, $ended KiB after the last" test "$ended" -le $((begun + 128))
 cp "$CONFIG"/pvpn.log /lab/out/
 check "traffic" world_is "$EXIT1"
 check "disconnect" timeout 30 pvpn disconnect --ks false

@@ -85,6 +85,18 @@ ip route add $route
 ip address delete 192.168.1.77/24 dev eth0
 check "and back" within 4 world_is "$EXIT1"
 
+# A lease that names another router.
+on isp ip address add 192.168.1.254/24 dev lan0
+ip route delete default
+ip route add default via 192.168.1.254 dev eth0 proto dhcp src 192.168.1.10 metric 100
+check "another router: traffic goes on" within 4 world_is "$EXIT1"
+check "another router: noticed" within 4 grep -q 'the way out is eth0 via 192.168.1.254' "$CONFIG"/pvpn.log
+ip route delete default
+ip route add $route
+on isp ip address delete 192.168.1.254/24 dev lan0
+check "and back to the first" within 4 world_is "$EXIT1"
+same "another router changes no server" 0 "$(status_of .monitor.reconnects)"
+
 # The control socket.
 rm /run/pvpn/control.sock
 check "control socket removed: made anew" within 5 test -S /run/pvpn/control.sock
