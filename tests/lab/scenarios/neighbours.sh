@@ -4,7 +4,7 @@
 # carries: pkg
 #
 # Those who own the network on other people's machines, each really running: systemd-networkd with systemd-resolved,
-# dhcpcd, resolvconf, openresolv. Names go to the tunnel alone, what they rewrite is put back, they leave
+# NetworkManager, dhcpcd, resolvconf, openresolv. Names go to the tunnel alone, what they rewrite is put back, they leave
 # our link alone by the files in pkg/neighbours, and on disconnect their newest text stands.
 . /lab/guest/lib.sh
 
@@ -34,11 +34,12 @@ configure alone <<'CONF'
 server = "NL#12"
 CONF
 rm -f /etc/systemd/system/systemd-udev*
+put network-manager
 rm -f /usr/sbin/resolvconf # resolved's, under that name: dhcpcd would call it
 systemctl daemon-reload
 systemctl --quiet start systemd-udevd.service systemd-udev-trigger.service dbus.service
 check "install.sh lays out what tells them to leave our link alone" /lab/pkg/install.sh /lab/bin/pvpn
-for file in /etc/systemd/network/00-pvpn.network /etc/systemd/networkd.conf.d/90-pvpn.conf; do
+for file in /etc/NetworkManager/conf.d/90-pvpn.conf /etc/systemd/network/00-pvpn.network /etc/systemd/networkd.conf.d/90-pvpn.conf; do
     check "$file" test -s $file
 done
 
@@ -120,6 +121,44 @@ rewritten() {
     state >"$RUN/$name.after"
     check "$name: rules, routes, addresses, rule sets are what they were" diff "$RUN/$name.before" "$RUN/$name.after"
 }
+
+# -- NetworkManager
+net_off
+cat >/etc/NetworkManager/conf.d/00-lab.conf <<'CONF'
+[main]
+auth-polkit=false
+plugins=keyfile
+[device-lab]
+# Its udev rules take this card for one end of a container's, for it is a veth.
+match-device=interface-name:eth0
+managed=1
+CONF
+mkdir -p /etc/NetworkManager/system-connections
+cat >/etc/NetworkManager/system-connections/eth0.nmconnection <<'CONF'
+[connection]
+id=eth0
+uuid=11111111-2222-3333-4444-555555555555
+type=ethernet
+interface-name=eth0
+[ipv4]
+method=manual
+address1=192.168.1.10/24,192.168.1.1
+dns=192.168.1.1;
+[ipv6]
+method=disabled
+CONF
+chmod 0600 /etc/NetworkManager/system-connections/*
+systemctl --quiet start NetworkManager.service
+nmcli --wait 10 connection up eth0 >/dev/null 2>&1
+check "NetworkManager: the machine is on the net" within 20 world_is "$DIRECT" || nmcli device | sed 's/^/#   /'
+check "NetworkManager owns the resolver file" within 5 grep -q NetworkManager /etc/resolv.conf
+nm_rewrites() {
+    same "NetworkManager leaves our link alone" unmanaged "$(nmcli -t -f DEVICE,STATE device | sed -n 's/^wgpnl://p')"
+    nmcli connection modify eth0 ipv4.dns '192.168.1.1,192.168.1.20' && nmcli device reapply eth0 >/dev/null
+}
+rewritten NetworkManager nm_rewrites
+systemctl --quiet stop NetworkManager.service
+rm -rf /etc/NetworkManager /var/lib/NetworkManager /run/NetworkManager
 
 # -- dhcpcd
 net_off
