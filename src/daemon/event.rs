@@ -67,6 +67,8 @@ pub enum Event {
     Committed(Result<(), Error>),
     /// The rule set is loaded, or why not.
     PolicyLoaded(Result<(), Error>),
+    /// What the kill switch is to be after a reboot is on disk, or why not.
+    Remembered(Result<(), Error>),
     /// For the machine that holds the port.
     Lease(LeaseEvent),
     /// An effect of a port change ended.
@@ -150,7 +152,7 @@ pub enum Action {
     },
     /// Load this rule set unless it is loaded: [`Event::PolicyLoaded`].
     Load(Box<Policy>),
-    /// Remember it across reboots, before the rules change.
+    /// Remember it across reboots, before the rules change: [`Event::Remembered`].
     Remember(Option<KillSwitch>),
     /// Make the link, or change its peer in place, and trigger a handshake: [`Event::Linked`].
     Link {

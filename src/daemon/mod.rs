@@ -83,6 +83,8 @@ pub struct Daemon {
     last_error: Option<Error>,
     loaded: Option<Policy>,
     policy_trouble: Option<String>,
+    /// Why a reboot would find the kill switch as it was before.
+    forgotten: Option<Error>,
     /// Whether the rules in force are those of a closed kill switch.
     closed: bool,
     /// Links on which packet sockets are not stopped.
@@ -140,6 +142,7 @@ impl Daemon {
             last_error: None,
             loaded: None,
             policy_trouble: None,
+            forgotten: None,
             closed: killswitch,
             unguarded: Vec::new(),
             reload_at: None,
@@ -196,6 +199,7 @@ impl Daemon {
             Event::Echo { seq } => self.monitor(now, monitor::Input::Echo { seq }),
             Event::Committed(result) => self.handle_committed(now, result),
             Event::PolicyLoaded(result) => self.handle_loaded(now, result),
+            Event::Remembered(result) => self.handle_remembered(result),
             Event::Lease(event) => self.handle_lease(now, event),
             Event::Published(target, result) => {
                 self.publisher.handle(now, publish::Input::Done(target, result));

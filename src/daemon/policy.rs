@@ -109,11 +109,11 @@ impl Daemon {
 
     fn answer_switching(&mut self, result: Result<(), Error>) {
         for (id, on) in std::mem::take(&mut self.switching) {
-            let tell = match &result {
-                Ok(()) => {
-                    Tell::Done(Exit::Done, if on { "kill switch on" } else { "kill switch off" }.to_owned())
-                }
-                Err(e) => Tell::failed(e),
+            let word = if on { "kill switch on" } else { "kill switch off" };
+            let tell = match (&result, &self.forgotten) {
+                (Ok(()), None) => Tell::Done(Exit::Done, word.to_owned()),
+                (Ok(()), Some(e)) => Tell::Done(Exit::Failed, format!("{word}, but {e}")),
+                (Err(e), _) => Tell::failed(e),
             };
             self.actions.push_back(Action::Tell(id, tell));
         }
@@ -127,6 +127,17 @@ impl Daemon {
             self.closing = Some(on);
         }
         self.switching.push((id, on));
+    }
+
+    /// Rules that are in force already are answered for here, others when they are loaded.
+    pub(super) fn handle_remembered(&mut self, result: Result<(), Error>) {
+        self.forgotten = result.err().map(|e| {
+            let after = if self.killswitch { "a reboot may open it" } else { "a reboot may close it again" };
+            e.context(format!("the kill switch is not remembered: {after}; make room in /var/lib/pvpn"))
+        });
+        if let Some(e) = &self.forgotten {
+            log::error!("killswitch: {e}");
+        }
         if self.loaded.as_ref() == Some(&self.policy()) && self.reload_at.is_none() {
             self.answer_switching(Ok(()));
         }

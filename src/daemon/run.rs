@@ -302,9 +302,8 @@ impl Supervisor {
             }
             Action::Load(policy) => return Some(Event::PolicyLoaded(self.load_policy(&policy))),
             Action::Remember(closed) => {
-                if let Err(e) = state::store_killswitch(self.sys.files(), closed.as_ref()) {
-                    log::error!("killswitch: {e}");
-                }
+                let stored = state::store_killswitch(self.sys.files(), closed.as_ref());
+                return Some(Event::Remembered(stored));
             }
             Action::Link { interface, ready, in_place } => {
                 return Some(Event::Linked(self.make_link(&interface, &ready, in_place)));

@@ -36,6 +36,9 @@ impl Daemon {
             );
             s.problem(Area::Killswitch, text);
         }
+        if let Some(e) = &self.forgotten {
+            s.problem(Area::Killswitch, e.to_string());
+        }
         if let Some(trouble) = &self.policy_trouble {
             s.problem(Area::Killswitch, trouble.clone());
         }

@@ -365,6 +365,7 @@ fn whoever_speaks_last_before_the_end_decides_about_the_kill_switch() {
     let mut s = Story::connected(true);
     restoring(&mut s, Some(false));
     s.handle(Event::Client(3, Ask::Killswitch { on: true }));
+    s.handle(Event::Remembered(Ok(())));
     assert_eq!(s.done(3), Some(Exit::Done));
     s.now = s.now + secs(5);
     s.handle(Event::Wake);

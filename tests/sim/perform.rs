@@ -42,6 +42,7 @@ impl Machine {
                 self.check(closed || self.may_open || !self.closed, "opened, and nobody said so");
                 self.closed = closed;
                 self.may_open &= !closed;
+                return Some(Event::Remembered(self.done()));
             }
             Action::Link { interface, ready, in_place } => {
                 let result = self.done();

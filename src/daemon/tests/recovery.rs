@@ -206,3 +206,16 @@ fn with_the_machines_own_resolver_the_verdict_is_off() {
     let health = s.daemon.snapshot(s.now).health;
     assert_eq!((health.dns, health.session), (Verdict::Off, Verdict::Off));
 }
+
+#[test]
+fn a_kill_switch_that_cannot_be_remembered_is_on_but_not_done() {
+    let mut s = Story::connected(true);
+    s.handle(Event::Client(3, Ask::Killswitch { on: true }));
+    s.handle(Event::Remembered(Err(Error::failed("No space left on device"))));
+    assert_eq!((s.done(3), s.last().killswitch), (Some(Exit::Failed), true));
+    let problems = s.daemon.snapshot(s.now).problems;
+    assert!(problems.iter().any(|p| p.text.contains("a reboot may open it")), "{problems:?}");
+    s.handle(Event::Client(4, Ask::Killswitch { on: true }));
+    s.handle(Event::Remembered(Ok(())));
+    assert_eq!(s.done(4), Some(Exit::Done));
+}
