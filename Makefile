@@ -52,7 +52,7 @@ check: setup ## format, lints, import rules, every test but the lab's
 # neither a dynamic linker nor relocations (`pvpn status` from cron is mostly its own start), and without the tables for
 # unwinding, since a panic aborts. The script that leaves them out is for GNU ld: some Rust toolchains link with another.
 # `--target` keeps the flags away from build scripts and macros.
-STATIC := -C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no \
+STATIC := -C llvm-args=-enable-machine-outliner=never -C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no \
 	-C link-arg=-fuse-ld=bfd -C link-arg=-Wl,-T,$(CURDIR)/pkg/no-unwinding.ld
 
 $(AMD64): $(SOURCES)

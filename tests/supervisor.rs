@@ -151,9 +151,11 @@ fn a_full_disk_stops_nothing() {
         let mut filler = fs::File::create("/var/lib/filler").unwrap();
         while filler.write_all(&[0; 512]).is_ok() {}
         drop(filler);
-        for on in ["off", "on"] {
-            assert_eq!(pvpn(&["killswitch", on, "--yes"]).0, Some(0));
-            assert!(pvpn(&["status", "--json"]).1.starts_with('{'));
+        // Done at once, but not for good: that is an error, and a problem from then on.
+        for (on, after) in [("off", "a reboot may close it again"), ("on", "a reboot may open it")] {
+            assert_eq!(pvpn(&["killswitch", on, "--yes"]).0, Some(1));
+            let status = pvpn(&["status", "--json"]).1;
+            assert!(status.starts_with('{') && status.contains(after), "{status}");
         }
         run("nft flush ruleset");
         until("the rules are back", has_rules);
