@@ -6,12 +6,14 @@ mod drop;
 mod look;
 
 use super::{place, print, status, supervisor};
+use crate::change::state;
 use crate::cli::Global;
 use crate::config::Config;
 use crate::daemon::control::{Ask, Loan};
 use crate::error::{Doing, Error, Exit, Result};
 use crate::status::finding::{Finding, emit_json, lines};
 use crate::status::{Interface, Paint, Snapshot, State};
+use crate::sys::files::Disk;
 use crate::sys::http::Client;
 use crate::sys::net::Net;
 use crate::sys::{Machine, System, terminal};
@@ -102,8 +104,10 @@ impl Scene {
         self.sys.net()
     }
 
+    /// Whether it is to be closed: rules that somebody took away are no excuse.
     fn is_closed(&self) -> bool {
-        self.snapshot.killswitch.on == Some(true)
+        let is_remembered = || state::load_killswitch(&Disk).ok().flatten().is_some();
+        self.snapshot.killswitch.on == Some(true) || is_remembered()
     }
 
     /// Our address in the tunnel, IPv4 where there is one.
