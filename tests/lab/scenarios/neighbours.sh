@@ -170,15 +170,17 @@ dhcpcd_says 192.168.1.1
 dhcpcd --quiet eth0 2>"$RUN"/dhcpcd.log
 check "dhcpcd: the machine is on the net" within 20 world_is "$DIRECT"
 check "dhcpcd owns the resolver file" within 5 grep -q dhcpcd /etc/resolv.conf
-dhcpcd_rewrites() { dhcpcd_says '192.168.1.1 192.168.1.20'; dhcpcd --quiet -n eth0 2>>"$RUN"/dhcpcd.log; sleep 2; }
+dhcpcd_rewrites() { dhcpcd_says '192.168.1.1 192.168.1.20'; dhcpcd --quiet -n eth0 2>>"$RUN"/dhcpcd.log; within 30 grep -qs 192.168.1.20 /etc/resolv.conf.pvpnbak; }
 rewritten dhcpcd dhcpcd_rewrites
 dhcpcd --quiet -x eth0 2>/dev/null
-within 5 fails pgrep -x dhcpcd
+check "dhcpcd ends" within 30 fails pgrep -x dhcpcd
 cp -p "$RUN"/dhcpcd.conf /etc/dhcpcd.conf
 
 # -- resolvconf, then openresolv: told by their own program
-rm -f /etc/resolv.conf
-/lab/guest/network 2>/dev/null
+net_off
+sysctl -qep "$RUN"/sysctl.before # IPv6, which was switched off here
+/lab/guest/network
+check "the lab's own network" within 20 world_is "$DIRECT"
 lan_says() { printf 'nameserver %s\n' "$@" | resolvconf -a eth0.lab; }
 resolvconf_rewrites() {
     same "$1 has our record" "nameserver 10.2.0.1" "$(resolvconf -l | grep '10\.2')"
