@@ -74,8 +74,8 @@ same "so do those that ask the stub" 10.2.0.1 "$(python3 /lab/guest/ask.py 127.0
 check "the resolver file is ours" ours_stands
 same "networkd leaves our link alone" unmanaged "$(networkctl --no-legend list wgpnl | awk '{ print $5 }')"
 resolvectl dns wgpnl 192.168.1.1
-check "resolved told otherwise by somebody: told again within 5 s" within 5 sh -c 'resolvectl dns wgpnl | grep -q 10.2.0.1'
-check "names go to the tunnel again" within 5 named_is 10.2.0.1
+check "resolved told otherwise by somebody: told again" within 20 sh -c 'resolvectl dns wgpnl | grep -q 10.2.0.1'
+check "names go to the tunnel again" within 20 named_is 10.2.0.1
 systemctl restart systemd-resolved.service
 check "resolved restarted: names go to the tunnel" within 10 named_is 10.2.0.1
 was=$(repairs)
@@ -84,12 +84,12 @@ systemctl restart systemd-networkd.service
 sleep 2
 same "networkd restarted: our rules and routes stand" "$rules" "$(ip rule show; ip route show table 4214)"
 same "without a repair, so it never took them away" "$was" "$(repairs)"
-check "traffic goes through the tunnel" within 5 world_is "$EXIT1"
+check "traffic goes through the tunnel" within 20 world_is "$EXIT1"
 captured networkd
 check "no question left outside the tunnel since it was up" sh -c "python3 /lab/guest/leaks.py $RUN/networkd.pcap since-tunnel | grep -v DNS"
 check "disconnect" systemctl stop pvpn.service
 check "the kill switch was never closed" test "$(timeout 5 pvpn killswitch status)" = off
-check "resolved answers by the LAN's server again" within 5 named_is 192.168.1.1
+check "resolved answers by the LAN's server again" within 20 named_is 192.168.1.1
 state >"$RUN"/networkd.after
 check "the machine is what it was" diff "$RUN"/networkd.before "$RUN"/networkd.after
 check "connect --dns false" connect --server 'NL#12' --dns false
@@ -106,15 +106,15 @@ rewritten() {
     shift
     state >"$RUN/$name.before"
     check "$name: connect" connect --server 'NL#12' --ks true
-    check "$name: names go to the tunnel" named_is 10.2.0.1
-    check "$name: traffic goes through it" world_is "$EXIT1"
+    check "$name: names go to the tunnel" within 20 named_is 10.2.0.1
+    check "$name: traffic goes through it" within 20 world_is "$EXIT1"
     sleep 1
     was=$(repairs)
     "$@"
-    check "$name writes while connected: ours stands within 5 s" within 5 ours_stands
-    check "$name: names go to the tunnel" within 5 named_is 10.2.0.1
+    check "$name writes while connected: ours stands again" within 20 ours_stands
+    check "$name: names go to the tunnel" within 20 named_is 10.2.0.1
     note "$name: $(($(repairs) - was)) repairs"
-    check "$name: traffic goes through the tunnel" within 5 world_is "$EXIT1"
+    check "$name: traffic goes through the tunnel" within 20 world_is "$EXIT1"
     check "$name: disconnect" timeout 20 pvpn disconnect --ks false
     check "$name: its newest text stands" theirs_stands 192.168.1.20
     check "$name: no backup is left" fails test -e /etc/resolv.conf.pvpnbak
@@ -151,7 +151,7 @@ chmod 0600 /etc/NetworkManager/system-connections/*
 systemctl --quiet start NetworkManager.service
 nmcli --wait 10 connection up eth0 >/dev/null 2>&1
 check "NetworkManager: the machine is on the net" within 20 world_is "$DIRECT" || nmcli device | sed 's/^/#   /'
-check "NetworkManager owns the resolver file" within 5 grep -q NetworkManager /etc/resolv.conf
+check "NetworkManager owns the resolver file" within 20 grep -q NetworkManager /etc/resolv.conf
 nm_rewrites() {
     same "NetworkManager leaves our link alone" unmanaged "$(nmcli -t -f DEVICE,STATE device | sed -n 's/^wgpnl://p')"
     nmcli connection modify eth0 ipv4.dns '192.168.1.1,192.168.1.20' && nmcli device reapply eth0 >/dev/null
@@ -169,7 +169,7 @@ cp -p /etc/dhcpcd.conf "$RUN"/dhcpcd.conf
 dhcpcd_says 192.168.1.1
 dhcpcd --quiet eth0 2>"$RUN"/dhcpcd.log
 check "dhcpcd: the machine is on the net" within 20 world_is "$DIRECT"
-check "dhcpcd owns the resolver file" within 5 grep -q dhcpcd /etc/resolv.conf
+check "dhcpcd owns the resolver file" within 20 grep -q dhcpcd /etc/resolv.conf
 dhcpcd_rewrites() { dhcpcd_says '192.168.1.1 192.168.1.20'; dhcpcd --quiet -n eth0 2>>"$RUN"/dhcpcd.log; within 30 grep -qs 192.168.1.20 /etc/resolv.conf.pvpnbak; }
 rewritten dhcpcd dhcpcd_rewrites
 dhcpcd --quiet -x eth0 2>/dev/null
@@ -195,7 +195,7 @@ for name in resolvconf openresolv; do
         ln -s ../run/resolvconf/resolv.conf /etc/resolv.conf
     fi
     lan_says 192.168.1.1
-    check "$name owns the resolver file" within 5 grep -q 'by resolvconf' /etc/resolv.conf
+    check "$name owns the resolver file" within 20 grep -q 'by resolvconf' /etc/resolv.conf
     rewritten $name resolvconf_rewrites $name
     check "$name has no record of ours any more" fails sh -c "resolvconf -l | grep 10.2.0.1"
     rm -rf /run/resolvconf
