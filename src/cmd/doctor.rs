@@ -33,17 +33,17 @@ const CONF_MOST: usize = 256 << 10;
 pub fn run(global: &Global, file: Option<&Path>) -> Result<Exit> {
     super::need_root("doctor")?;
     let dir = place(global).dir;
-    let snapshot = Some(status::current());
+    let snapshot = status::current();
     let config = setup::load(&dir);
     let mut findings = kernel::look();
-    match seen(config.as_ref().ok(), snapshot.as_ref(), &dir) {
+    match seen(config.as_ref().ok(), &snapshot, &dir) {
         Ok(seen) => findings.extend(network::look(&seen)),
         Err(e) => findings.push(Finding::unknown("network", e.to_string())),
     }
     findings.push(setup::resolver());
     findings.push(setup::config(&config));
     findings.push(setup::privacy(&dir, nix::unistd::geteuid().as_raw()));
-    let forwarded = snapshot.as_ref().and_then(|s| s.port.number);
+    let forwarded = snapshot.port.number;
     if let Ok(config) = &config {
         findings.push(setup::provider(config));
         findings.extend(setup::qbittorrent(config, forwarded, &Client::new(Vec::new())));
@@ -51,18 +51,18 @@ pub fn run(global: &Global, file: Option<&Path>) -> Result<Exit> {
     let is_closed = state::load_killswitch(&Disk).ok().flatten().is_some();
     let is_wanted = is_closed || config.is_ok_and(|c| c.network.ks_default);
     findings.push(setup::boot_service(is_wanted));
-    findings.extend(setup::supervisor(snapshot.as_ref()));
+    findings.extend(setup::supervisor(&snapshot));
     let paint = if terminal::has_colours() { Paint::Colour } else { Paint::Plain };
     print(&lines(&findings, paint))?;
     if let Some(file) = file {
-        write_bundle(file, &dir, &findings, snapshot.as_ref())?;
+        write_bundle(file, &dir, &findings, &snapshot)?;
         note(global, &format!("written: {}; look through it before you send it", file.display()));
     }
     Ok(if findings.iter().any(Finding::is_failed) { Exit::Problems } else { Exit::Done })
 }
 
 /// The machine as it stands.
-fn seen(config: Option<&Config>, snapshot: Option<&Snapshot>, dir: &Path) -> Result<Seen> {
+fn seen(config: Option<&Config>, snapshot: &Snapshot, dir: &Path) -> Result<Seen> {
     let sys = System::new();
     let net = sys.net();
     let changes = Changes::load(&sys).ok();
@@ -88,9 +88,9 @@ fn seen(config: Option<&Config>, snapshot: Option<&Snapshot>, dir: &Path) -> Res
 }
 
 /// Addresses that only the tunnel may have: the gateway in use, Proton's, those of the `.conf` files.
-fn inside(snapshot: Option<&Snapshot>, dir: &Path) -> Vec<IpAddr> {
+fn inside(snapshot: &Snapshot, dir: &Path) -> Vec<IpAddr> {
     let mut inside = vec![IpAddr::from(PROTON_GATEWAY)];
-    inside.extend(snapshot.iter().flat_map(|s| &s.dns.servers).filter_map(|a| a.parse::<IpAddr>().ok()));
+    inside.extend(snapshot.dns.servers.iter().filter_map(|a| a.parse::<IpAddr>().ok()));
     for name in Disk.list(&dir.join(DIR_NAME)).unwrap_or_default() {
         let bytes = Disk.read(&dir.join(DIR_NAME).join(name), CONF_MOST).unwrap_or_default();
         if let Ok(conf) = wgconf::parse(&String::from_utf8_lossy(&bytes)) {
@@ -101,7 +101,7 @@ fn inside(snapshot: Option<&Snapshot>, dir: &Path) -> Vec<IpAddr> {
     inside
 }
 
-fn write_bundle(file: &Path, dir: &Path, findings: &[Finding], snapshot: Option<&Snapshot>) -> Result<()> {
+fn write_bundle(file: &Path, dir: &Path, findings: &[Finding], snapshot: &Snapshot) -> Result<()> {
     let read = |path: &str| {
         let text = Disk.read(Path::new(path), 64 << 10).unwrap_or_default();
         String::from_utf8_lossy(&text).trim().to_owned()
@@ -117,7 +117,7 @@ fn write_bundle(file: &Path, dir: &Path, findings: &[Finding], snapshot: Option<
     let parts = [
         ("versions", versions),
         ("doctor", lines(findings, Paint::Plain)),
-        ("status", snapshot.map_or("none".to_owned(), Snapshot::emit)),
+        ("status", snapshot.emit()),
         ("network", network_text(&sys)),
         ("changes", journal_text(&sys)),
         ("resolver", read(crate::dns::RESOLV_CONF)),

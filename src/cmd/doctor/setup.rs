@@ -101,8 +101,7 @@ pub fn resolver() -> Finding {
 }
 
 /// What `status` knows to be wrong.
-pub fn supervisor(snapshot: Option<&Snapshot>) -> Vec<Finding> {
-    let Some(snapshot) = snapshot else { return vec![Finding::ok("supervisor", "never ran since the boot")] };
+pub fn supervisor(snapshot: &Snapshot) -> Vec<Finding> {
     if !snapshot.problems.is_empty() {
         let advice = "see `pvpn status` and pvpn.log";
         return snapshot
