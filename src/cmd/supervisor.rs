@@ -95,6 +95,7 @@ pub fn ask(
 ) -> Result<Exit> {
     let signals = Signals::block().doing(|| "block signals")?;
     let mut wait = Wait::begin(global.quiet);
+    let end = after(limit);
     loop {
         match reach(&mut wait)? {
             Reached::Nobody(lock) => {
@@ -104,7 +105,7 @@ pub fn ask(
             Reached::Supervisor(mut connection) => {
                 // Whoever can't be written to is going as well.
                 if connection.send(&ask.emit()).is_ok()
-                    && let Some(exit) = follow(global, connection, &signals, limit)?
+                    && let Some(exit) = follow(global, connection, &signals, end.since(clock::System.now()))?
                 {
                     return Ok(exit);
                 }
