@@ -326,7 +326,7 @@ fn the_fastest_region_is_found_by_tcp_where_no_server_answers_a_ping() {
         let sample = list.sample();
         assert!(sample.iter().all(|s| s.features.forwards == Some(true)), "a port is wanted");
         let resolver = Resolver::new(Vec::new(), Egress::plain());
-        let mut alone = Onlooker { progress: &mut |_, _| {}, stop: None };
+        let mut alone = Onlooker { progress: &mut |_, _| {} };
         let found = measure_servers(&sample, &Plan::default(), &Egress::plain(), &resolver, &mut alone);
         let samples: Vec<_> = sample.into_iter().zip(found.unwrap()).collect();
         let decision = decide(&list, &samples, None, &Memory::default(), site.clock.now());

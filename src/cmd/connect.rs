@@ -35,17 +35,16 @@ pub fn run(global: &Global, flags: &Connect) -> Result<Exit> {
     super::killswitch::say_if_open_after_boot(global, wish.ks);
     if flags.foreground {
         let signals = Signals::block().doing(|| "block signals")?;
-        let lock = supervisor::take_its_place(global.quiet)?;
+        let lock = supervisor::take_its_place(global.quiet, Some(&signals))?;
         logging::init_supervisor(&config.dir, global.verbose, logging::Mirror::of_stderr(global.quiet));
         return run::run(Start { config, wish: Some(wish), is_service: true, client: None, lock, signals });
     }
     if older::hand_over()? {
         note(global, "the supervisor of another version hands over");
     }
-    supervisor::ask(global, &Ask::Connect(Box::new(wish.clone())), LIMIT, |lock| {
+    supervisor::ask(global, &Ask::Connect(Box::new(wish.clone())), LIMIT, |lock, signals| {
         let stream = start(global, config, wish, lock)?;
-        let signals = Signals::block().doing(|| "block signals")?;
-        supervisor::follow_own(global, Connection::over(stream), &signals, LIMIT)
+        supervisor::follow_own(global, Connection::over(stream), signals, LIMIT)
     })
 }
 

@@ -19,7 +19,7 @@ pub fn run(global: &Global, ks: Option<bool>) -> Result<Exit> {
 }
 
 fn disconnect(global: &Global, ks: Option<bool>) -> Result<Exit> {
-    supervisor::ask(global, &Ask::Disconnect { ks }, LIMIT, |lock| {
+    supervisor::ask(global, &Ask::Disconnect { ks }, LIMIT, |lock, _| {
         let Place { dir, .. } = place(global);
         let on = offline::Machine::locked(lock)?.disconnect(ks, &dir)?;
         if !global.quiet {

@@ -25,7 +25,7 @@ pub fn run(global: &Global, what: Killswitch, yes: bool) -> Result<Exit> {
             Err(e) => log::warn!("config: {e}; lan means all private ranges"),
         }
     }
-    let exit = supervisor::ask(global, &Ask::Killswitch { on }, LIMIT, |lock| {
+    let exit = supervisor::ask(global, &Ask::Killswitch { on }, LIMIT, |lock, _| {
         offline::Machine::locked(lock)?.switch(on, &dir)?;
         if !global.quiet {
             print(if on { "kill switch on\n" } else { "kill switch off\n" })?;

@@ -14,12 +14,10 @@ use crate::status::Paint;
 use crate::status::listing::{Listing, Order, Shape};
 use crate::sys::measure::{Onlooker, measure_servers};
 use crate::sys::resolve::{self, Resolver};
-use crate::sys::signal::Signals;
 use crate::sys::socket::Egress;
 use crate::sys::{terminal, user};
 use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
 
 /// A terminal that does not tell its width; chosen: the least there is.
 const WIDTH: usize = 80;
@@ -106,20 +104,11 @@ pub fn list(
 pub fn measure_all(servers: &[&Server], resolver: &Resolver) -> Result<Vec<Measured>> {
     let mut progress = Progress::new();
     let plan = Plan::for_all(servers.len());
-    // Ctrl-C ends the wait, not the process: what was opened for the probes is closed again.
-    let signals = Signals::block_endings().doing(|| "block signals")?;
     let mut show = |answered, all| progress.show(answered, all);
-    let mut onlooker = Onlooker { progress: &mut show, stop: Some(signals.as_fd()) };
+    let mut onlooker = Onlooker { progress: &mut show };
     let measured = measure_servers(servers, &plan, &Egress::outside(), resolver, &mut onlooker);
     progress.clear();
-    match measured {
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => {
-            // Blocked to the end: once more, or the one that still waits, would end us before all is closed.
-            std::mem::forget(signals);
-            Err(Error::new(Exit::Interrupted, "interrupted"))
-        }
-        measured => measured.doing(|| "measure round trips"),
-    }
+    measured.doing(|| "measure round trips")
 }
 
 /// One line that rewrites itself.
@@ -136,9 +125,8 @@ impl Progress {
         self.write(&format!("\rmeasuring: {answered} of {all} answered"));
     }
 
-    /// Leaves no trace of the line (ECMA-48, erase in line).
     fn clear(&mut self) {
-        self.write("\r\x1b[K");
+        self.write(terminal::clear_line());
     }
 
     fn write(&mut self, text: &str) {

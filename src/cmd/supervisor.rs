@@ -43,7 +43,7 @@ pub fn listening() -> Result<Option<Connection>> {
     Connection::open(Path::new(CONTROL)).doing(|| format!("connect to {CONTROL}"))
 }
 
-fn reach(wait: &mut Wait) -> Result<Reached> {
+fn reach(wait: &mut Wait<'_>) -> Result<Reached> {
     let sys = System::new();
     loop {
         if let Some(connection) = listening()? {
@@ -56,16 +56,20 @@ fn reach(wait: &mut Wait) -> Result<Reached> {
     }
 }
 
-/// The wait for another pvpn: bounded, and said when it is more than a moment.
-struct Wait {
+/// The wait for another pvpn: bounded, said when it is more than a moment, and ended by Ctrl-C: by the signals that are
+/// given, else by their usual effect.
+struct Wait<'s> {
     say_at: Option<Instant>,
     until: Instant,
+    poll: Poll,
+    signals: Option<&'s Signals>,
 }
 
-impl Wait {
-    fn begin(quiet: bool) -> Wait {
+impl<'s> Wait<'s> {
+    fn begin(quiet: bool, signals: Option<&'s Signals>) -> Result<Wait<'s>> {
         let say_at = (!quiet).then(|| after(MOMENT));
-        Wait { say_at, until: after(LOCK_WAIT) }
+        let poll = Poll::new().doing(|| "make a timer")?;
+        Ok(Wait { say_at, until: after(LOCK_WAIT), poll, signals })
     }
 
     /// Pauses; an error when there was enough of that.
@@ -81,27 +85,29 @@ impl Wait {
             // A closed terminal changes nothing.
             let _ = writeln!(io::stderr(), "waiting for another pvpn to end");
         }
-        std::thread::sleep(LOOK_AGAIN);
-        Ok(())
+        let fds: Vec<_> = self.signals.iter().map(|s| ((), s.as_fd(), Interest::Read)).collect();
+        self.poll.wait(&fds, Some(now + LOOK_AGAIN)).doing(|| "wait for another pvpn")?;
+        match self.signals.is_some_and(is_interrupt) {
+            true => Err(Error::new(Exit::Interrupted, "interrupted: nothing was begun")),
+            false => Ok(()),
+        }
     }
 }
 
-/// Asks the running supervisor and shows its answer until the end of it; where there is none, `alone` does it.
+/// Asks the running supervisor and shows its answer until the end of it; where there is none, `alone` does it, to its
+/// end: signals wait until then but for those it reads itself.
 pub fn ask(
     global: &Global,
     ask: &Ask,
     limit: Duration,
-    alone: impl FnOnce(Lock) -> Result<Exit>,
+    alone: impl FnOnce(Lock, &Signals) -> Result<Exit>,
 ) -> Result<Exit> {
     let signals = Signals::block().doing(|| "block signals")?;
-    let mut wait = Wait::begin(global.quiet);
+    let mut wait = Wait::begin(global.quiet, Some(&signals))?;
     let end = after(limit);
     loop {
         match reach(&mut wait)? {
-            Reached::Nobody(lock) => {
-                drop(signals);
-                return alone(lock);
-            }
+            Reached::Nobody(lock) => return alone(lock, &signals),
             Reached::Supervisor(mut connection) => {
                 // Whoever can't be written to is going as well.
                 if connection.send(&ask.emit()).is_ok()
@@ -116,8 +122,8 @@ pub fn ask(
 }
 
 /// The lock, for a process that becomes the supervisor; one that is there already is an error.
-pub fn take_its_place(quiet: bool) -> Result<Lock> {
-    let mut wait = Wait::begin(quiet);
+pub fn take_its_place(quiet: bool, signals: Option<&Signals>) -> Result<Lock> {
+    let mut wait = Wait::begin(quiet, signals)?;
     loop {
         match reach(&mut wait)? {
             Reached::Nobody(lock) => return Ok(lock),
@@ -136,7 +142,7 @@ pub fn take_its_place(quiet: bool) -> Result<Lock> {
 
 /// Asks the supervisor, and keeps the connection for as long as what it grants is to last; `None` where none runs.
 pub fn hold(what: &Ask) -> Result<Option<Connection>> {
-    let mut wait = Wait::begin(true);
+    let mut wait = Wait::begin(true, None)?;
     loop {
         let Some(mut connection) = listening()? else { return Ok(None) };
         let asked = connection.send(&what.emit());

@@ -8,7 +8,7 @@ use crate::error::Exit;
 use crate::time::{Duration, Instant, secs};
 
 /// A login that a person is asked for; chosen: a code to be approved on another device lives ten minutes.
-const OUTSIDE: Duration = secs(660);
+pub const OUTSIDE: Duration = secs(660);
 /// `check --drop` takes five seconds; chosen, twice that.
 const DROP: Duration = secs(10);
 

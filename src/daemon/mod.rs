@@ -13,7 +13,7 @@ mod ending;
 mod event;
 mod judge;
 pub mod lease;
-mod lend;
+pub mod lend;
 pub mod monitor;
 pub mod names;
 pub mod phase;

@@ -1,6 +1,5 @@
 //! Measures many hosts at once: drives the prober over one ICMP socket a family, then times TCP connections to those
-//! that stayed silent and have a port to try. Blocks until done, never longer than the plan's limit, and ends at once
-//! when it is told to stop.
+//! that stayed silent and have a port to try. Blocks until done, never longer than the plan's limit.
 
 use super::Clock;
 use super::clock::System;
@@ -15,7 +14,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 
 /// A host to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +28,6 @@ pub struct Target {
 pub struct Onlooker<'o> {
     /// Hears how many of how many have answered, whenever that changes.
     pub progress: &'o mut dyn FnMut(usize, usize),
-    /// Ends the measurement by becoming readable: the error is [`io::ErrorKind::Interrupted`] then. It is not read.
-    pub stop: Option<BorrowedFd<'o>>,
 }
 
 /// Most time for finding the addresses of servers that are listed by name. Chosen.
@@ -89,7 +86,7 @@ pub fn measure(
         other => other?,
     };
     if plan.cutoff.is_none_or(|cutoff| measured.iter().all(|m| m.rtt.is_none_or(|rtt| rtt > cutoff))) {
-        connect_silent(targets, &mut measured, egress, onlooker.stop, ends_at)?;
+        connect_silent(targets, &mut measured, egress, ends_at)?;
     }
     Ok(measured)
 }
@@ -116,7 +113,7 @@ fn ping(
             }
         }
         let fds = sockets.iter().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)).collect();
-        wait(fds, onlooker.stop, wake_at)?;
+        wait(fds, wake_at)?;
         for socket in &sockets {
             for _ in 0..REPLIES_A_TURN {
                 let Some(reply) = socket.receive()? else { break };
@@ -144,7 +141,6 @@ fn connect_silent(
     targets: &[Target],
     measured: &mut [Measured],
     egress: &Egress,
-    stop: Option<BorrowedFd<'_>>,
     ends_at: Instant,
 ) -> io::Result<()> {
     let mut attempts = Vec::new();
@@ -158,7 +154,7 @@ fn connect_silent(
     }
     while !attempts.is_empty() {
         let fds = attempts.iter().map(|a| PollFd::new(a.stream.as_fd(), PollFlags::POLLOUT)).collect();
-        let ready = wait(fds, stop, ends_at)?;
+        let ready = wait(fds, ends_at)?;
         let now = System.now();
         let mut ready = ready.into_iter();
         attempts.retain(|a| {
@@ -177,21 +173,16 @@ fn connect_silent(
     Ok(())
 }
 
-/// Waits for these descriptors or the instant; which are ready. A signal ends the wait early, `stop` with an error.
-fn wait<'a>(mut fds: Vec<PollFd<'a>>, stop: Option<BorrowedFd<'a>>, until: Instant) -> io::Result<Vec<bool>> {
-    let count = fds.len();
-    fds.extend(stop.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+/// Waits for these descriptors or the instant; which are ready. A signal ends the wait early.
+fn wait(mut fds: Vec<PollFd<'_>>, until: Instant) -> io::Result<Vec<bool>> {
     let left = until.since(System.now());
     // Rounded up: waking a millisecond early would only mean to wait again.
     let left = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
     match poll(&mut fds, left) {
-        Ok(_) => {}
-        Err(nix::errno::Errno::EINTR) => return Ok(vec![false; count]),
-        Err(e) => return Err(e.into()),
+        Ok(_) => Ok(fds.iter().map(|fd| fd.any().unwrap_or(false)).collect()),
+        Err(nix::errno::Errno::EINTR) => Ok(vec![false; fds.len()]),
+        Err(e) => Err(e.into()),
     }
-    let mut ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
-    let stopped = ready.split_off(count).contains(&true);
-    if stopped { Err(io::ErrorKind::Interrupted.into()) } else { Ok(ready) }
 }
 
 /// An unpredictable number; zero should the kernel have none, which costs only the protection against forgers.

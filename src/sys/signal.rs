@@ -1,10 +1,15 @@
 //! Signals as a file descriptor for the poll loop: no handler runs, so none can allocate or interrupt (leak class L19).
+//! A command that waits in a request has no loop; a thread listens for it ([`Ending`]).
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{SigHandler, SigSet, Signal as Number, kill, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 /// What the supervisor and waiting commands listen to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +34,9 @@ const SIGNALS: [(Number, Signal); 5] = [
     (Number::SIGCHLD, Signal::Child),
 ];
 
+/// Chosen: it closes a connection and ends the process.
+const STACK: usize = 128 << 10;
+
 /// Sends SIGUSR1 to a supervisor.
 pub fn hand_over(pid: u32) -> io::Result<()> {
     let pid = i32::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -50,8 +58,8 @@ impl Signals {
     }
 
     /// Those by which a person ends a command; the rest as in [`Signals::block`].
-    pub fn block_endings() -> io::Result<Signals> {
-        Signals::block_set([Number::SIGTERM, Number::SIGINT, Number::SIGHUP].into_iter().collect())
+    fn block_endings() -> io::Result<Signals> {
+        Signals::block_set([Number::SIGTERM, Number::SIGINT].into_iter().collect())
     }
 
     fn block_set(set: SigSet) -> io::Result<Signals> {
@@ -78,6 +86,42 @@ impl AsFd for Signals {
 impl Drop for Signals {
     fn drop(&mut self) {
         let _ = self.set.thread_unblock();
+    }
+}
+
+/// What a command does, whatever it waits for, when a person ends it. While this lives there is a thread: nothing may
+/// be forked.
+#[derive(Debug)]
+pub struct Ending {
+    over: Arc<EventFd>,
+    thread: Option<JoinHandle<()>>,
+    /// Dropped last, by the thread that made it: the mask is its own.
+    _signals: Arc<Signals>,
+}
+
+impl Ending {
+    /// On SIGINT and SIGTERM `end` is run, which does not come back; whatever else the process does goes on meanwhile.
+    pub fn watch(end: impl FnOnce() + Send + 'static) -> io::Result<Ending> {
+        let signals = Arc::new(Signals::block_endings()?);
+        let over = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?);
+        let (listening, told) = (Arc::clone(&signals), Arc::clone(&over));
+        let thread = thread::Builder::new().stack_size(STACK).spawn(move || {
+            let mut fds = [listening.as_fd(), told.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            while poll(&mut fds, PollTimeout::NONE).is_err() {}
+            if !fds[1].any().unwrap_or(true) {
+                end();
+            }
+        })?;
+        Ok(Ending { over, thread: Some(thread), _signals: signals })
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _ = self.over.write(1);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

@@ -143,6 +143,11 @@ pub fn eprint(text: &str) -> io::Result<()> {
     io::stderr().write_all(text.as_bytes())
 }
 
+/// What takes a line of progress away from standard error: nothing where there was none (ECMA-48, erase in line).
+pub fn clear_line() -> &'static str {
+    if io::stderr().is_terminal() { "\r\x1b[K" } else { "" }
+}
+
 /// Reads one byte; false at the end. `Stdin` buffers, a file over its descriptor does not.
 fn read_byte(byte: &mut [u8; 1]) -> io::Result<bool> {
     loop {

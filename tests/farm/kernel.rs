@@ -18,9 +18,9 @@ use pvpn::time::{Duration, Instant, millis};
 use pvpn::wire::checksum;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -117,17 +117,8 @@ pub fn index(addr: Ipv4Addr) -> usize {
     (addr.to_bits() - 0x0a00_0100) as usize
 }
 
-/// Measures these, and nobody ends it.
 pub fn probe(targets: &[Target], plan: &Plan) -> Vec<Measured> {
-    probe_until(targets, plan, None).unwrap()
-}
-
-pub fn probe_until(
-    targets: &[Target],
-    plan: &Plan,
-    stop: Option<BorrowedFd<'_>>,
-) -> io::Result<Vec<Measured>> {
-    measure(targets, plan, &Egress::outside(), &mut Onlooker { progress: &mut |_, _| {}, stop })
+    measure(targets, plan, &Egress::outside(), &mut Onlooker { progress: &mut |_, _| {} }).unwrap()
 }
 
 /// The first `n` hosts, by ICMP alone.

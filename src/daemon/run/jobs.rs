@@ -190,7 +190,7 @@ fn measure<'a>(sample: &[&'a Server], cutoff: Option<Duration>) -> Vec<Sample<'a
     log::info!("select: measuring {} servers", sample.len());
     let plan = Plan { cutoff, ..Plan::default() };
     let resolver = Resolver::new(resolve::outside_servers(), Egress::outside());
-    let mut alone = measure::Onlooker { progress: &mut |_, _| {}, stop: None };
+    let mut alone = measure::Onlooker { progress: &mut |_, _| {} };
     match measure::measure_servers(sample, &plan, &Egress::outside(), &resolver, &mut alone) {
         Ok(found) => sample.iter().copied().zip(found).collect(),
         Err(e) => {
