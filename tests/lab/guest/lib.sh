@@ -82,6 +82,23 @@ within() {
     done
 }
 
+# in_time LIMIT_MS MS: MS is something, and under the limit, which is as many times as long as this machine is slower than
+# one on free processors; never more than four times.
+in_time() {
+    local slow
+    slow=$(slowness)
+    [ "$slow" = 100 ] || note "the machine takes $slow % of the time it took on free processors" >&9
+    [ "$2" -gt 0 ] && [ $(($2 * 100)) -lt $(($1 * slow)) ]
+}
+# slowness: in hundredths, 100 to 400, by a bit of work that took STRIDE_MS in this emulation on two free cores.
+slowness() {
+    local begun=${EPOCHREALTIME/./} i
+    for ((i = 0; i < 10000; i++)); do :; done
+    i=$(((${EPOCHREALTIME/./} - begun) / 10 / STRIDE_MS))
+    echo $((i < 100 ? 100 : i > 400 ? 400 : i))
+}
+STRIDE_MS=400
+
 uptime_ms() { local up _; read -r up _ </proc/uptime; up=${up/./}; echo "${up}0"; }
 uptime_s() { local up _; read -r up _ </proc/uptime; echo "${up%.*}"; }
 

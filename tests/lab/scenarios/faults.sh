@@ -62,7 +62,7 @@ kill $traffic
 wait $traffic
 gap=$(sed 's/.* gap \([0-9]*\) .*/\1/' "$RUN"/traffic)
 # The kernel retransmits after a round trip and 200 ms (TCP_RTO_MIN); the rest is the emulated processors' own.
-check "killed during a download: no packet's answer is missing longer than one retransmission ($gap ms)" test "$gap" -gt 0 -a "$gap" -lt 1000
+check "killed during a download: no packet's answer is missing longer than one retransmission ($gap ms)" in_time 1000 "$gap"
 note "traffic: $(cat "$RUN"/traffic)"
 
 # An upgrade replaces the program: its supervisor is said to be another, and hands over.
@@ -89,7 +89,7 @@ kill $traffic
 wait $traffic
 note "traffic: $(cat "$RUN"/traffic)"
 gap=$(sed 's/.* gap \([0-9]*\) .*/\1/' "$RUN"/traffic)
-check "server dead under traffic: traffic again within 10 s ($gap ms)" test "$gap" -gt 0 -a "$gap" -lt 10000
+check "server dead under traffic: traffic again within 10 s ($gap ms)" in_time 10000 "$gap"
 check "server dead under traffic: a port again" within 30 status_is .port.state held
 check "server dead under traffic: qBittorrent has it" within 20 qb_pref_is listen_port "$(port_file)"
 gateway "$first" alive
@@ -102,7 +102,7 @@ traffic=$!
 begun=$(uptime_ms)
 check "server dead on an idle tunnel: another one is taken once it is used" within 20 world_is "$(exit_of "$first")"
 took=$(($(uptime_ms) - begun))
-check "server dead on an idle tunnel: traffic within 10 s of the first packet ($took ms)" test $took -lt 10000
+check "server dead on an idle tunnel: traffic within 10 s of the first packet ($took ms)" in_time 10000 $took
 kill $traffic
 wait $traffic
 gateway $second alive

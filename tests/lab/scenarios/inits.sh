@@ -1,5 +1,5 @@
 # guests: amd64 arm64
-# limit: 420
+# limit: 900
 # boot: systemd
 # carries: pkg
 # before: installed, closed, to be connected at boot

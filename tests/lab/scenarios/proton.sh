@@ -140,7 +140,7 @@ sleep 1.5
 kill $traffic
 wait $traffic
 gap=$(sed 's/.* gap \([0-9]*\) .*/\1/' "$RUN/traffic")
-check "traffic again within 10 s ($gap ms)" test "$gap" -gt 0 -a "$gap" -lt 10000
+check "traffic again within 10 s ($gap ms)" in_time 10000 "$gap"
 gateway vpn1 alive
 check "a port again" within 30 status_is .port.state held
 check "connect by an entry address, API gone" run connect --provider proton --server 203.0.113.13 </dev/null
