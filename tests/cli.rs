@@ -28,7 +28,8 @@ fn as_nobody(words: &[&str]) -> Option<Output> {
     // The build directory may be closed to others.
     let copy = Dir::new("binary");
     let path = copy.0.join("pvpn");
-    fs::copy(PVPN, &path).unwrap();
+    // By a process of its own: a child of another test could inherit our descriptor, and then nobody can run the copy.
+    assert!(Command::new("cp").arg(PVPN).arg(&path).status().unwrap().success());
     fs::set_permissions(&copy.0, fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(path).args(words);
@@ -365,4 +366,26 @@ fn a_doctors_report_names_no_address_and_is_private() {
         assert!(!report.contains(hidden), "{hidden}: {report}");
     }
     assert!(report.contains("== log\nwarn x: *** at <ip-"), "{report}");
+}
+
+/// sshd's variable stands in the environment of the shell alone: sudo takes it from what it runs.
+#[test]
+fn a_person_who_came_by_ssh_is_not_cut_off_without_a_word() {
+    let script = "
+        mkdir -p $PVPN_CONFIG_DIR; echo '[network]' > $PVPN_CONFIG_DIR/config.ini
+        try() { rc=0; \"$@\" 2>&1 >/dev/null | grep -c 'refused without --yes' || true; $PVPN killswitch status || true; }
+        sudo='env -u SSH_CONNECTION -u SSH_CLIENT PVPN_CONFIG_DIR=/run/config'
+        export SSH_CONNECTION='203.0.113.9 50000 10.0.0.1 22'
+        try $PVPN killswitch on
+        sh -c \"$sudo $PVPN killswitch on; true\" 2>&1 | grep -c 203.0.113.9 || true
+        echo '[vpn' > $PVPN_CONFIG_DIR/config.ini
+        try $PVPN killswitch on
+        export SSH_CONNECTION='192.168.7.9 50000 10.0.0.1 22'
+        try $PVPN killswitch on; $PVPN killswitch off
+        export SSH_CONNECTION='203.0.113.9 50000 10.0.0.1 22'
+        try $PVPN killswitch on --yes";
+    let Some(done) = in_a_machine_of_its_own(script) else { return };
+    let text = out(&done);
+    let wanted = "1 off 1 1 off 0 on kill switch off 0 on";
+    assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "), wanted, "{text}{}", err(&done));
 }

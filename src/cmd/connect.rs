@@ -12,10 +12,9 @@ use crate::error::{Doing, Exit, Result};
 use crate::sys::control::Connection;
 use crate::sys::files::{Disk, Lock};
 use crate::sys::signal::Signals;
-use crate::sys::{System, background};
+use crate::sys::{System, background, remote};
 use crate::time::{Duration, secs};
 use crate::{firewall, logging};
-use std::net::IpAddr;
 
 /// `connect` ends by then (contract: 60 s), with room for the supervisor's own answer.
 const LIMIT: Duration = secs(60);
@@ -30,7 +29,7 @@ pub fn run(global: &Global, flags: &Connect) -> Result<Exit> {
     };
     let wish = Wish::new(&config, provider, flags);
     if wish.ks && state::load_killswitch(&Disk).ok().flatten().is_none() {
-        ask_before_closing(&config, flags.yes)?;
+        ask_before_closing(&lan(&config), flags.yes)?;
     }
     super::killswitch::say_if_open_after_boot(global, wish.ks);
     if flags.foreground {
@@ -68,9 +67,8 @@ fn start(global: &Global, config: Config, wish: Wish, lock: Lock) -> Result<std:
 }
 
 /// The owner is never locked out: an ssh client outside `lan` would lose the machine.
-pub fn ask_before_closing(config: &Config, yes: bool) -> Result<()> {
-    let Some(client) = ssh_client() else { return Ok(()) };
-    let lan = lan(config);
+pub fn ask_before_closing(lan: &[IpNet], yes: bool) -> Result<()> {
+    let Some(client) = remote::ssh_client() else { return Ok(()) };
     if client.is_loopback() || lan.iter().any(|net| net.contains(client)) {
         return Ok(());
     }
@@ -80,14 +78,6 @@ pub fn ask_before_closing(config: &Config, yes: bool) -> Result<()> {
             "closing the kill switch would cut this ssh session from {client}, which is not in lan; go on?"
         ),
     )
-}
-
-/// The client of this ssh session (sshd's SSH_CONNECTION and SSH_CLIENT: the address is the first word).
-fn ssh_client() -> Option<IpAddr> {
-    let from = |name| std::env::var(name).ok().and_then(|v| v.split(' ').next().map(str::to_owned));
-    let address = from("SSH_CONNECTION").or_else(|| from("SSH_CLIENT"))?;
-    // sshd writes a scope behind link-local addresses.
-    address.split('%').next()?.parse().ok()
 }
 
 /// What `lan` means on this machine at this moment.

@@ -1,9 +1,11 @@
 //! `killswitch on|off|status`, with or without a supervisor, and `killswitch restore` for the boot service.
 
-use super::{note, offline, place, print, supervisor};
+use super::{connect, note, offline, place, print, supervisor};
+use crate::address::PRIVATE;
 use crate::cli::{Global, Killswitch};
 use crate::daemon::control::Ask;
 use crate::error::{Exit, Result};
+use crate::sys::files::Disk;
 use crate::time::{Duration, secs};
 use std::path::{Path, PathBuf};
 
@@ -20,10 +22,11 @@ pub fn run(global: &Global, what: Killswitch, yes: bool) -> Result<Exit> {
     let dir = place(global).dir;
     if on {
         // A configuration that cannot be read must not keep the machine open: `lan` is then all private ranges.
-        match super::load_config(&crate::sys::files::Disk, &dir) {
-            Ok(config) => super::connect::ask_before_closing(&config, yes)?,
-            Err(e) => log::warn!("config: {e}; lan means all private ranges"),
-        }
+        let lan = super::load_config(&Disk, &dir).map(|config| connect::lan(&config)).unwrap_or_else(|e| {
+            log::warn!("config: {e}; lan means all private ranges");
+            PRIVATE.to_vec()
+        });
+        connect::ask_before_closing(&lan, yes)?;
     }
     let exit = supervisor::ask(global, &Ask::Killswitch { on }, LIMIT, |lock, _| {
         offline::Machine::locked(lock)?.switch(on, &dir)?;

@@ -22,6 +22,7 @@ pub mod nft;
 pub mod notify;
 pub mod packet;
 pub mod poll;
+pub mod remote;
 pub mod resolve;
 pub mod sent;
 pub mod signal;
