@@ -87,7 +87,7 @@ impl Up {
     /// The address to ask and to ping inside the tunnel, and ours of the same family.
     pub fn gateway(&self, configured: Option<IpAddr>) -> (Option<IpAddr>, Option<IpAddr>) {
         let gateway = match &self.ready.connection.port {
-            PortHold::NatPmp { gateway } => Some(*gateway),
+            PortHold::NatPmp { gateway } => configured.or(Some(*gateway)),
             PortHold::Pia { server_vip, .. } => Some(*server_vip),
             PortHold::Unavailable(_) => configured.or(self.ready.connection.tunnel.dns.first().copied()),
         };

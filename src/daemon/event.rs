@@ -18,6 +18,7 @@ use crate::select::memory::Memory;
 use crate::time::{Duration, UnixTime};
 use crate::wire::http::{HttpError, Reply};
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// What the rest of the machine looks like, as far as the rules depend on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub enum Event {
     Signal(Signal),
     /// SIGHUP, or a connect: the configuration was read again.
     Config(Box<Config>, Box<sync::Settings>),
+    /// It cannot be read: what was read before stays in force.
+    ConfigFailed(Error),
     Surroundings(Surroundings),
     /// `round` is that of the action; the answer of an overtaken one means nothing.
     Chosen {
@@ -196,6 +199,8 @@ pub enum Action {
     },
     Lease(lease::Action),
     Publish(publish::Action),
+    /// Remove the port from a place that the configuration has ceased to name.
+    Withdraw(PathBuf),
     /// Requests are answered by [`Event::QbittorrentReply`], looks by [`Event::Listening`].
     Sync(sync::Action),
     /// What the next supervisor needs; `None` removes it.

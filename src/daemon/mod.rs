@@ -83,6 +83,8 @@ pub struct Daemon {
     last_error: Option<Error>,
     loaded: Option<Policy>,
     policy_trouble: Option<String>,
+    /// Why the configuration on disk is not the one in force.
+    config_trouble: Option<Error>,
     /// Why a reboot would find the kill switch as it was before.
     forgotten: Option<Error>,
     /// Whether the rules in force are those of a closed kill switch.
@@ -143,6 +145,7 @@ impl Daemon {
             loaded: None,
             policy_trouble: None,
             forgotten: None,
+            config_trouble: None,
             closed: killswitch,
             unguarded: Vec::new(),
             reload_at: None,
@@ -194,6 +197,7 @@ impl Daemon {
             }
             Event::Chosen { result, .. } => self.handle_chosen(now, result),
             Event::Opened { result, .. } => self.phase.handle(now, phase::Input::Opened(result)),
+            Event::ConfigFailed(e) => self.config_trouble = Some(e),
             Event::Linked(result) => self.phase.handle(now, phase::Input::Linked(result)),
             Event::Looked(look) => self.handle_look(now, look),
             Event::Echo { seq } => self.monitor(now, monitor::Input::Echo { seq }),
@@ -342,7 +346,8 @@ impl Daemon {
     }
 
     fn handle_config(&mut self, now: Instant, config: Config, qbittorrent: sync::Settings) {
-        self.config = config;
+        let before = std::mem::replace(&mut self.config, config);
+        self.config_trouble = None;
         let settings = self.monitor_settings();
         self.monitor(now, monitor::Input::Settings(settings));
         self.sync.handle(now, sync::Input::Settings(qbittorrent));
@@ -352,6 +357,7 @@ impl Daemon {
     fn handle_surroundings(&mut self, found: Surroundings) {
         if found != self.surroundings {
             log::debug!("daemon: the machine's links or addresses changed");
+        self.take_up_forwarding(now, before.port_forwarding);
             self.surroundings = found;
         }
     }

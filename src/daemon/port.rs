@@ -3,6 +3,7 @@
 use super::connection::Up;
 use super::lease::{self, Holder, natpmp};
 use super::{Action, Daemon, LeaseEvent, publish, sync};
+use crate::config::PortForwarding;
 use crate::provider::PortHold;
 use crate::provider::pia::forward::Gateway;
 use crate::time::Instant;
@@ -55,9 +56,33 @@ impl Daemon {
         }
     }
 
+    /// `[port_forwarding]` was read again. What counts at the next change alone is looked up then.
+    pub(super) fn take_up_forwarding(&mut self, now: Instant, before: PortForwarding) {
+        let settings = &self.config.port_forwarding;
+        let is_other_gateway = settings.gateway != before.gateway;
+        let is_other_log = settings.log_fallback.is_some() != before.log_fallback.is_some();
+        let is_switched = settings.enable != before.enable;
+        if settings.file != before.file {
+            self.actions.extend(before.file.map(Action::Withdraw));
+            self.publisher.handle(now, publish::Input::Lost(publish::Target::SecondFile));
+        }
+        let Some(up) = &self.up else { return };
+        let is_natpmp = matches!(up.ready.connection.port, PortHold::NatPmp { .. });
+        if !is_switched && !(is_natpmp && (is_other_gateway || is_other_log)) {
+            return;
+        }
+        let view = self.holder.view(now);
+        let kept = view.number.map(|n| (n, view.since.unwrap_or(now)));
+        self.holder =
+            if is_other_gateway { self.holder_of(now, up, kept) } else { self.adopted_holder(now, up, kept) };
+        self.reopen_sockets();
+        self.write_record(now);
+    }
+
+    /// `gateway`: the provider's; the configured one comes first.
     fn natpmp_settings(&self, gateway: IpAddr) -> natpmp::Settings {
         natpmp::Settings {
-            gateway,
+            gateway: self.config.port_forwarding.gateway.unwrap_or(gateway),
             own_port: self.config.qbittorrent.port,
             log_fallback: self.config.port_forwarding.log_fallback.is_some(),
         }

@@ -32,7 +32,7 @@ const ORDER: [Target; 5] =
     [Target::File, Target::SecondFile, Target::Firewall, Target::Hook, Target::Qbittorrent];
 
 impl Target {
-    const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Target::File => "port file",
             Target::SecondFile => "second port file",
@@ -112,8 +112,11 @@ impl Publisher {
             Input::Done(target, result) => self.handle_done(now, target, result),
             Input::Lost(target) => {
                 for (t, state) in ORDER.into_iter().zip(&mut self.states) {
-                    if t == target && *state == State::Told(self.number) {
-                        *state = State::Told(None);
+                    match state {
+                        _ if t != target => {}
+                        State::Told(told) if *told == self.number => *state = State::Told(None),
+                        State::Failed { retry_at, .. } => *retry_at = now,
+                        State::Told(_) | State::Telling { .. } => {}
                     }
                 }
             }

@@ -80,7 +80,7 @@ impl Daemon {
         self.phase.handle(now, phase::Input::Retry);
     }
 
-    fn reopen_sockets(&mut self) {
+    pub(super) fn reopen_sockets(&mut self) {
         let configured = self.config.port_forwarding.gateway;
         if let Some(Up { interface, .. }) = &self.up {
             let interface = interface.clone();

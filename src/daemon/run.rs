@@ -224,7 +224,10 @@ impl Supervisor {
                 let qbittorrent = start::qbittorrent_settings(self.sys.files(), &config);
                 self.handle(Event::Config(Box::new(config), Box::new(qbittorrent)));
             }
-            Err(e) => log::error!("config: {e}"),
+            Err(e) => {
+                log::error!("config: {e}");
+                self.handle(Event::ConfigFailed(e));
+            }
         }
     }
 
@@ -324,6 +327,7 @@ impl Supervisor {
                 let job = jobs::keep(provider, self.daemon.config().clone(), work);
                 self.workers.start(Lane::Outside, job);
             }
+            Action::Withdraw(path) => self.withdraw(&path),
             Action::Lease(action) => return self.quietly(|s| s.perform_lease(action)),
             Action::Publish(action) => return self.perform_publish(action),
             Action::Sync(action) => return self.perform_sync(action),

@@ -45,6 +45,9 @@ impl Daemon {
         if let Some(e) = self.phase.trouble().or(self.last_error.as_ref()) {
             s.problem(Area::Tunnel, e.to_string());
         }
+        if let Some(e) = &self.config_trouble {
+            s.problem(Area::Config, format!("{e}; what was read before stays in force"));
+        }
         self.describe_repairs(now, &mut s);
         self.describe_tunnel(now, &mut s);
         self.describe_port(now, &mut s);
@@ -135,8 +138,17 @@ impl Daemon {
             (PortState::Held | PortState::Doubtful, text) => text,
             _ => None,
         };
-        if let (Some(why), true) = (why, self.up.is_some()) {
+        if self.up.is_none() {
+            return;
+        }
+        if let Some(why) = why {
             s.problem(Area::Port, why);
+        }
+        for target in self.publisher.failing() {
+            s.problem(
+                Area::Port,
+                format!("{} cannot be told the number; see the log, trying on", target.name()),
+            );
         }
     }
 

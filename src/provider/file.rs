@@ -135,7 +135,6 @@ fn country(name: &str) -> Option<Country> {
 fn port_hold(conf: &WgConf, port: &PortForwarding) -> PortHold {
     let gateway: Option<IpAddr> = port.gateway.or_else(|| conf.tunnel.dns.first().copied());
     match gateway {
-        _ if !port.enable => PortHold::Unavailable("[port_forwarding] enable is false".into()),
         _ if conf.nat_pmp == Some(false) => PortHold::Unavailable(
             "its .conf says that NAT-PMP is off: make one with port forwarding on".into(),
         ),

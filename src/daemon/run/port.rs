@@ -198,6 +198,12 @@ impl Supervisor {
         self.write_port(path, number)
     }
 
+    pub(super) fn withdraw(&self, path: &Path) {
+        if let Err(e) = self.sys.files().remove(path) {
+            log::warn!("port: remove {}: {e}", path.display());
+        }
+    }
+
     fn write_port(&self, path: &Path, number: Option<u16>) -> io::Result<()> {
         let files = self.sys.files();
         match number {

@@ -1,6 +1,7 @@
 //! What becomes known of the port.
 
 use super::*;
+use crate::config::Config;
 use crate::config::secret::Secret;
 use crate::daemon::lease::{Holder, PortState};
 use crate::provider::pia::forward::{Gateway, Grant};
@@ -78,4 +79,104 @@ fn a_gateway_that_takes_us_for_another_is_said_in_its_own_words() {
     s.gateway(401, r#"{"status":"ERROR","message":"Unauthorized client"}"#);
     assert_eq!(s.port(), (PortState::Doubtful, Some(40_123)));
     assert!(s.port_problem().unwrap().contains("Unauthorized client"));
+}
+
+fn configured(forwarding: &str) -> Config {
+    let text = format!("[qbittorrent]\nenable = false\n[port_forwarding]\n{forwarding}\n");
+    load::parse(&text, Path::new("/root"), Path::new("/root")).unwrap()
+}
+
+impl Story {
+    fn reload(&mut self, forwarding: &str) {
+        let config = configured(forwarding);
+        let settings = sync::Settings::new(&config.qbittorrent, None);
+        self.seen.clear();
+        self.handle(Event::Config(Box::new(config), Box::new(settings)));
+    }
+
+    /// Connected through a gateway of NAT-PMP that was asked for a port.
+    fn natpmp() -> Story {
+        let mut s = story(false);
+        s.handle(Event::Client(1, Ask::Connect(Box::new(wish("NL", true)))));
+        let mut ready = ready("NL", 11);
+        ready.connection.port = PortHold::NatPmp { gateway: "10.2.0.1".parse().unwrap() };
+        s.choose(&ready);
+        s.shake();
+        s
+    }
+
+    /// What came out of a log file, since that takes one event.
+    fn grant(&mut self, number: u16) {
+        self.now = self.now + secs(31);
+        self.handle(Event::Wake);
+        self.handle(Event::Lease(LeaseEvent::Log(format!("Port pair {number}->{number}\n"))));
+        assert_eq!(self.port().1, Some(number));
+    }
+
+    fn published(&mut self, number: Option<u16>) {
+        for target in [publish::Target::File, publish::Target::SecondFile, publish::Target::Hook] {
+            self.handle(Event::Published(target, Ok(())));
+        }
+        assert_eq!(self.last().tunnels[0].forwarded_port, number);
+    }
+}
+
+#[test]
+fn forwarding_that_is_switched_off_takes_the_port_away_and_on_again_asks_for_one() {
+    let mut s = Story::natpmp();
+    s.reload("log_fallback = /l");
+    s.grant(40_123);
+    s.published(Some(40_123));
+    s.reload("log_fallback = /l\nenable = false");
+    assert_eq!(s.port(), (PortState::Off, None));
+    s.published(None);
+    assert_eq!(s.daemon.snapshot(s.now).health.port, crate::status::Verdict::Off);
+    s.reload("log_fallback = /l");
+    assert_eq!(s.port(), (PortState::Asking, None));
+    s.grant(40_124);
+}
+
+#[test]
+fn another_gateway_is_asked_while_the_number_stays_published() {
+    let mut s = Story::natpmp();
+    s.reload("log_fallback = /l");
+    s.grant(40_123);
+    s.reload("log_fallback = /l\ngateway = 10.9.0.1");
+    assert_eq!(s.port().1, Some(40_123));
+    assert!(s.seen.contains(&"OpenSockets".to_owned()), "{:?}", s.seen);
+    let up = s.daemon.up.as_ref().unwrap();
+    let (gateway, _) = up.gateway(s.daemon.config.port_forwarding.gateway);
+    assert_eq!(gateway, "10.9.0.1".parse().ok());
+    assert!(format!("{:?}", s.daemon.holder).contains("gateway: 10.9.0.1"));
+    s.reload("log_fallback = /l\ngateway = 10.9.0.1");
+    assert!(!s.seen.contains(&"OpenSockets".to_owned()), "nothing has changed: {:?}", s.seen);
+}
+
+#[test]
+fn a_second_place_that_is_not_named_any_more_loses_the_port_and_another_gets_it() {
+    let mut s = Story::natpmp();
+    s.reload("log_fallback = /l\nfile = /tmp/one");
+    s.grant(40_123);
+    s.published(Some(40_123));
+    s.reload("log_fallback = /l\nfile = /tmp/two");
+    assert!(s.seen.contains(&"Withdraw".to_owned()), "{:?}", s.seen);
+    assert!(s.seen.contains(&"Publish".to_owned()), "{:?}", s.seen);
+    s.handle(Event::Published(publish::Target::SecondFile, Err("no such directory".to_owned())));
+    let problems = s.daemon.snapshot(s.now).problems;
+    assert!(
+        problems.iter().any(|p| p.area == Area::Port && p.text.contains("second port file")),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_a_problem_until_it_can() {
+    let mut s = Story::connected(true);
+    s.handle(Event::ConfigFailed(Error::new(Exit::BadConfig, "config.ini:14: unknown section")));
+    let snapshot = s.daemon.snapshot(s.now);
+    assert_eq!(snapshot.exit(), Exit::Problems);
+    assert_eq!(snapshot.problems[0].area, Area::Config);
+    assert!(snapshot.problems[0].text.contains("config.ini:14"));
+    s.reload("");
+    assert!(s.daemon.snapshot(s.now).problems.is_empty());
 }
