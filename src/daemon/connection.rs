@@ -105,6 +105,7 @@ impl Daemon {
             phase::Action::Open(server) => {
                 self.say(format!("connecting to {} at {}", server.name, server.endpoint));
                 self.round += 1;
+                self.errands += 1;
                 let hurry = self.is_hurried();
                 self.actions.push_back(Action::Open { round: self.round, hurry, server });
             }
@@ -141,6 +142,7 @@ impl Daemon {
         let current = self.up.as_ref().filter(|_| !is_bad).map(|up| Box::new(up.server().clone()));
         let memory = Box::new(self.memory.clone());
         self.round += 1;
+        self.errands += 1;
         let (round, hurry, wish) = (self.round, self.is_hurried(), Box::new(wish));
         self.actions.push_back(Action::Choose { round, hurry, wish, memory, current, returns });
     }

@@ -4,6 +4,7 @@ use super::connection::Making;
 use super::lease::Holder;
 use super::{Action, Daemon, comeback, names, phase, publish, session, sync};
 use crate::error::{Error, Exit};
+use crate::provider::ProviderKind;
 use crate::time::{Duration, Instant, secs};
 
 /// Giving qBittorrent its port back may take this long of `disconnect`'s 10 s; chosen.
@@ -43,6 +44,20 @@ impl Daemon {
         }
         self.ending = Some(Ending::Restoring { until: now + RESTORE });
         self.sync.handle(now, sync::Input::Restore);
+    }
+
+    /// Whether an answer of Proton's is under way: the question may have spent the session's refresh token, which is good
+    /// once, so that the session is lost with the answer.
+    pub fn has_errands(&self) -> bool {
+        self.errands > 0 && self.wish.as_ref().is_some_and(|wish| wish.provider == ProviderKind::Proton)
+    }
+
+    /// Nobody waits for those answers any longer.
+    pub fn end_errands(&mut self) {
+        self.errands = 0;
+        if self.ending == Some(Ending::Over) && self.up.is_none() {
+            self.refresh_policy();
+        }
     }
 
     pub(super) fn restoring_until(&self) -> Option<Instant> {

@@ -60,6 +60,8 @@ pub struct Daemon {
     phase: Phase,
     /// Of the last question to a worker.
     round: u64,
+    /// Questions to providers that are not answered yet.
+    errands: u32,
     making: Option<Making>,
     up: Option<Up>,
     holder: Holder,
@@ -81,10 +83,10 @@ pub struct Daemon {
     state: crate::status::State,
     state_since: UnixTime,
     last_error: Option<Error>,
-    loaded: Option<Policy>,
-    policy_trouble: Option<String>,
     /// Why the configuration on disk is not the one in force.
     config_trouble: Option<Error>,
+    loaded: Option<Policy>,
+    policy_trouble: Option<String>,
     /// Why a reboot would find the kill switch as it was before.
     forgotten: Option<Error>,
     /// Whether the rules in force are those of a closed kill switch.
@@ -119,6 +121,7 @@ impl Daemon {
             wish: None,
             phase: Phase::default(),
             round: 0,
+            errands: 0,
             making: None,
             up: None,
             holder: Holder::Off,
@@ -142,10 +145,10 @@ impl Daemon {
             },
             state_since: UnixTime::default(),
             last_error: None,
+            config_trouble: None,
             loaded: None,
             policy_trouble: None,
             forgotten: None,
-            config_trouble: None,
             closed: killswitch,
             unguarded: Vec::new(),
             reload_at: None,
@@ -180,6 +183,9 @@ impl Daemon {
     /// `wall` is only ever shown, never counted with.
     pub fn handle(&mut self, now: Instant, wall: UnixTime, event: Event) {
         self.wall = wall;
+        if let Event::Chosen { .. } | Event::Opened { .. } | Event::Kept(..) = event {
+            self.errands = self.errands.saturating_sub(1);
+        }
         match event {
             Event::Client(id, ask) => self.handle_ask(now, id, ask),
             Event::ClientGone(id) => {
@@ -191,13 +197,13 @@ impl Daemon {
             Event::Signal(Signal::Disconnect) => self.disconnect(now, None),
             Event::Signal(Signal::Leave) => self.leave(),
             Event::Config(config, qbittorrent) => self.handle_config(now, *config, *qbittorrent),
+            Event::ConfigFailed(e) => self.config_trouble = Some(e),
             Event::Surroundings(found) => self.handle_surroundings(found),
             Event::Chosen { round, .. } | Event::Opened { round, .. } if round != self.round => {
                 log::debug!("daemon: an overtaken answer is ignored");
             }
             Event::Chosen { result, .. } => self.handle_chosen(now, result),
             Event::Opened { result, .. } => self.phase.handle(now, phase::Input::Opened(result)),
-            Event::ConfigFailed(e) => self.config_trouble = Some(e),
             Event::Linked(result) => self.phase.handle(now, phase::Input::Linked(result)),
             Event::Looked(look) => self.handle_look(now, look),
             Event::Echo { seq } => self.monitor(now, monitor::Input::Echo { seq }),
@@ -351,13 +357,13 @@ impl Daemon {
         let settings = self.monitor_settings();
         self.monitor(now, monitor::Input::Settings(settings));
         self.sync.handle(now, sync::Input::Settings(qbittorrent));
+        self.take_up_forwarding(now, before.port_forwarding);
         self.begin_session(now);
     }
 
     fn handle_surroundings(&mut self, found: Surroundings) {
         if found != self.surroundings {
             log::debug!("daemon: the machine's links or addresses changed");
-        self.take_up_forwarding(now, before.port_forwarding);
             self.surroundings = found;
         }
     }

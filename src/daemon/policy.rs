@@ -67,6 +67,7 @@ impl Daemon {
             || self.lent.has(Loan::Outside)
             || self.clock.is_asking()
             || self.session.is_renewing()
+            || (self.ending.is_some() && self.has_errands())
     }
 
     /// Asks for the policy of this state to be loaded, unless it was asked for last.

@@ -4,6 +4,7 @@
 //! being the next event; then wait. Whatever blocks runs on the two lanes of `sys::worker`.
 
 mod ask;
+mod farewell;
 mod idle;
 mod jobs;
 mod kernel;
@@ -28,7 +29,7 @@ use crate::sys::poll::{Interest, Poll};
 use crate::sys::signal::{self, Signals};
 use crate::sys::worker::{Lane, Workers};
 use crate::sys::{self, Machine, System};
-use crate::time::{Duration, Instant, secs};
+use crate::time::Instant;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
@@ -43,9 +44,6 @@ pub const STATUS: &str = "/run/pvpn/status.json";
 pub const CONTROL: &str = "/run/pvpn/control.sock";
 /// What the next supervisor adopts (0600).
 pub const RECORD: &str = "/run/pvpn/tunnel.json";
-
-/// A supervisor that leaves everything to the next one waits this long for a renewal under way; chosen: an answer takes less.
-const FAREWELL: Duration = secs(2);
 
 /// What became readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -327,9 +325,9 @@ impl Supervisor {
                 let job = jobs::keep(provider, self.daemon.config().clone(), work);
                 self.workers.start(Lane::Outside, job);
             }
-            Action::Withdraw(path) => self.withdraw(&path),
             Action::Lease(action) => return self.quietly(|s| s.perform_lease(action)),
             Action::Publish(action) => return self.perform_publish(action),
+            Action::Withdraw(path) => self.withdraw(&path),
             Action::Sync(action) => return self.perform_sync(action),
             Action::Record(record) => self.write_record(record.as_deref()),
             Action::Snapshot => self.write_snapshot(),
@@ -344,24 +342,12 @@ impl Supervisor {
             }
             Action::TearDown => return Some(Event::TornDown(self.tear_down())),
             Action::Exit(exit) => {
-                self.await_renewal();
                 self.write_snapshot();
+                self.await_errands();
                 self.end = Some(exit);
             }
         }
         None
-    }
-
-    /// A refresh token is spent when it is sent, and what comes for it is to reach the disk.
-    fn await_renewal(&mut self) {
-        let until = self.now() + FAREWELL;
-        while self.daemon.is_renewing() && self.workers.is_busy() && self.now() < until {
-            let worker = [(Source::Worker, self.workers.as_fd(), Interest::Read)];
-            if self.poll.wait(&worker, Some(until)).is_err() {
-                return;
-            }
-            self.workers.poll_answers();
-        }
     }
 
     fn write_record(&mut self, record: Option<&super::record::Record>) {

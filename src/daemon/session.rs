@@ -187,11 +187,6 @@ impl Daemon {
         self.session.handle(now, self.wall, input);
     }
 
-    /// Whether the provider is being asked at the moment.
-    pub fn is_renewing(&self) -> bool {
-        self.session.is_renewing()
-    }
-
     /// Whether the internet's worker is free for what can wait, and the clock fit for certificates.
     fn may_renew(&self) -> bool {
         !self.phase.is_running() && !self.clock.is_wrong() && self.ending.is_none()
@@ -211,6 +206,7 @@ impl Daemon {
         while let Some((provider, work)) = self.session.poll_action() {
             // The rules let the question out first.
             self.refresh_policy();
+            self.errands += 1;
             self.actions.push_back(Action::Keep { provider, work });
         }
     }

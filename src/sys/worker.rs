@@ -63,8 +63,8 @@ impl<T: Send + 'static> Workers<T> {
         }
     }
 
-    pub fn is_busy(&self) -> bool {
-        self.busy.contains(&true)
+    pub fn is_busy(&self, lane: Lane) -> bool {
+        self.busy[lane as usize]
     }
 
     /// The answers that are there.
@@ -113,6 +113,6 @@ mod tests {
             answers.extend(wait(&mut workers));
         }
         assert_eq!(answers, [1, 2]);
-        assert!(!workers.is_busy());
+        assert!(!workers.is_busy(Lane::Outside) && !workers.is_busy(Lane::Local));
     }
 }

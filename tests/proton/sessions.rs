@@ -80,6 +80,44 @@ fn a_renewal_keeps_the_key() {
     });
 }
 
+/// The program with directories of its own for what a machine keeps.
+fn foreground(dir: &Path) -> Child {
+    let line = "mount -t tmpfs none /run && mount -t tmpfs none /var/lib && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", line, "sh", env!("CARGO_BIN_EXE_pvpn"), "--config-dir"]).arg(dir);
+    command.args(["connect", "--foreground", "--provider", "proton"]).env_remove("NOTIFY_SOCKET");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn a_refresh_token_that_is_spent_while_we_are_told_to_end_is_not_the_last_one() {
+    in_namespace(
+        "sessions::a_refresh_token_that_is_spent_while_we_are_told_to_end_is_not_the_last_one",
+        || {
+            let world = World::new("told-to-end");
+            world.log_in();
+            let text = format!(
+                "[protonvpn]\napi_url = https://127.0.0.1:{}\nca_file = {}/ca.pem\n[qbittorrent]\nenable = false\n",
+                world.port,
+                world.dir.display()
+            );
+            std::fs::write(world.dir.join("config.ini"), text).unwrap();
+            std::fs::remove_file(world.dir.join("proton/servers.json")).unwrap_or_default();
+            world.change(r#"{"expire_access":true,"faults":[{"path":"/auth/refresh","kind":"late"}]}"#);
+            let mut pvpn = foreground(&world.dir);
+            while world.count("POST /auth/refresh") == 0 {
+                assert!(pvpn.try_wait().unwrap().is_none(), "it ended before it asked");
+            }
+            let pid = nix::unistd::Pid::from_raw(i32::try_from(pvpn.id()).unwrap());
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+            pvpn.wait().unwrap();
+            world.change(r#"{"expire_access":true}"#);
+            assert_eq!(world.proton("").list_servers(true).unwrap().len(), 7);
+            assert_eq!(world.count("POST /auth/refresh"), 2);
+        },
+    );
+}
+
 static LOG: Mutex<String> = Mutex::new(String::new());
 
 /// Keeps every line of pvpn's own at every level; the real logger drops what is not ours as well.

@@ -187,6 +187,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if fault.get("kind") == "lose":
             # The deed is done, the reply never arrives.
             return self.cut()
+        if fault.get("kind") == "late":
+            time.sleep(fault.get("pause", 0.5))
         packed = "gzip" in (self.headers.get("Accept-Encoding") or "") and len(data) > 1000
         if packed:
             data = self.pack(data)
@@ -222,7 +224,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def stumble(self, fault):
         """Answers wrongly in place of the API; False for faults that only spoil the reply."""
         kind = fault["kind"]
-        if kind in ("truncate", "slow", "lose"):
+        if kind in ("truncate", "slow", "lose", "late"):
             return False
         if kind == "close":
             self.cut()

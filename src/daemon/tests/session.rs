@@ -145,3 +145,40 @@ fn the_first_round_for_another_server_asks_nobody_for_what_can_wait() {
     s.daemon.handle(s.now, s.wall, Event::Wake);
     assert_eq!(hurried(&mut s), Some(false), "it was in vain: the list may be too old");
 }
+
+#[test]
+fn an_answer_under_way_is_let_in_until_the_supervisor_ends() {
+    let disconnected = |provider| {
+        let mut s = story(true);
+        let wish = Wish { provider, ..wish("NL", true) };
+        s.handle(Event::Client(1, Ask::Connect(Box::new(wish))));
+        s.handle(Event::Signal(Signal::Disconnect));
+        assert!(s.seen.contains(&"Exit".to_owned()));
+        s
+    };
+    let mut s = disconnected(PROTON);
+    assert!(s.daemon.has_errands() && s.last().own_sockets, "it may be what a refresh token was spent for");
+    s.daemon.end_errands();
+    s.perform();
+    assert!(!s.last().own_sockets && s.last().killswitch);
+
+    let mut s = disconnected(PROTON);
+    let round = s.daemon.round;
+    s.handle(Event::Chosen { round, result: Err(Error::new(Exit::Provider, "no route to it")) });
+    assert!(!s.daemon.has_errands() && !s.last().own_sockets);
+
+    let s = disconnected(ProviderKind::File);
+    assert!(!s.daemon.has_errands() && !s.last().own_sockets, "a file is asked nothing");
+}
+
+#[test]
+fn a_renewal_under_way_is_not_forgotten_by_a_disconnect() {
+    let mut s = Story::by_proton();
+    s.handle(kept(60, None));
+    assert!(!s.daemon.has_errands());
+    assert_eq!(s.wake_after(60), 1);
+    s.handle(Event::Signal(Signal::Disconnect));
+    assert!(s.daemon.has_errands() && s.last().own_sockets);
+    s.handle(kept(90_000, None));
+    assert!(!s.daemon.has_errands() && !s.last().own_sockets);
+}
