@@ -1,7 +1,9 @@
 //! Units and scripts parse, and say what the promises need.
 
-use super::{has, read, run, top};
+use super::{Scratch, has, read, run, top};
 use pvpn::cli::{self, Command as Verb};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 const UNITS: [&str; 2] = ["pkg/systemd/pvpn.service", "pkg/systemd/pvpn-killswitch.service"];
@@ -82,6 +84,34 @@ fn a_restart_leaves_and_a_hopeless_start_is_not_repeated() {
     assert_eq!(values(unit, "RestartPreventExitStatus"), ["10 77 78"]);
     assert_eq!(values(unit, "RuntimeDirectoryPreserve"), ["yes"]);
     assert!(read("pkg/openrc/supervised").contains("\n10 | 77 | 78)\n"));
+}
+
+/// OpenRC refuses a stop while it is still at starting the service, which a configuration that cannot be read outruns.
+#[test]
+fn a_hopeless_end_under_openrc_asks_for_the_stop_until_it_is_granted() {
+    let scratch = Scratch::new("supervised");
+    let put = |name: &str, text: &str| {
+        let path = scratch.path().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    put("pvpn", "exit $1");
+    put("logger", "");
+    put("sleep", "");
+    // Refuses twice; the third time supervise-daemon would end the script.
+    put("rc-service", "echo \"$@\" >>asked; [ $(wc -l <asked) -gt 2 ] || exit 1; kill -TERM $PPID");
+    for code in ["10", "77", "78"] {
+        let _ = fs::remove_file(scratch.path().join("asked"));
+        let mut script = Command::new("timeout");
+        script.args(["20", "sh"]).arg(top().join("pkg/openrc/supervised")).args(["./pvpn", code]);
+        let path = format!("{}:{}", scratch.path().display(), std::env::var("PATH").unwrap());
+        run(script.current_dir(scratch.path()).env("PATH", path).env_remove("RC_SVCNAME"));
+        assert_eq!(fs::read_to_string(scratch.path().join("asked")).unwrap(), "pvpn stop\n".repeat(3), "{code}");
+    }
+    // Every other end is supervise-daemon's to mend.
+    let mut script = Command::new("sh");
+    script.arg(top().join("pkg/openrc/supervised")).args(["./pvpn", "14"]);
+    assert_eq!(script.current_dir(scratch.path()).output().unwrap().status.code(), Some(14));
 }
 
 /// Without runlevels `systemctl enable` fails where update-rc.d is, on all of Debian, and enables nothing. With a whole
