@@ -56,11 +56,27 @@ service_manager() {
     fi
 }
 
+# make_dir DIRECTORY: with those above it. uninstall.sh takes away those that were not there, by what is written down
+# here, and leaves every other one.
+made=
+make_dir() {
+    [ ! -d "$DESTDIR$1" ] || return 0
+    make_dir "$(dirname "$1")"
+    mkdir "$DESTDIR$1"
+    made="$made$1
+"
+}
+
+write_down_directories() {
+    [ -n "$made" ] || return 0
+    printf %s "$made" >>"$DESTDIR$LIBDIR/directories"
+}
+
 # put MODE SOURCE TARGET: as a whole or not at all, also over a program that runs. The texts name the program's place
 # and root's home as a Debian package has them.
 put() {
     target=$DESTDIR$3
-    mkdir -p "$(dirname "$target")"
+    make_dir "$(dirname "$3")"
     case $2 in
     */systemd/* | */openrc/* | */uninstall.sh)
         sed -e "s|/usr/bin/pvpn|$BINDIR/pvpn|g" -e "s|/usr/libexec/pvpn|$LIBDIR|g" -e "s|/root/|$home/|g" \
@@ -171,11 +187,13 @@ home=$(root_home)
 INIT=${INIT-$(service_manager)}
 case $INIT in systemd | openrc | both | none) ;; *) die "INIT=$INIT: systemd, openrc, both or none" ;; esac
 
+mkdir -p "$DESTDIR/"
+trap write_down_directories EXIT
 install_program
 install_neighbours
 install_services
 if [ "${CONFIG_DIR-make}" = make ]; then
-    mkdir -p "$DESTDIR$home"
+    make_dir "$home"
     (umask 077 && mkdir -p "$DESTDIR$home/.pvpn-cli/pvpn")
     chmod 0700 "$DESTDIR$home/.pvpn-cli" "$DESTDIR$home/.pvpn-cli/pvpn"
 fi

@@ -70,10 +70,15 @@ remove_files() {
         rm -f "$DESTDIR$file"
     done
     rm -f "$DESTDIR$DOCDIR"/*.md
-    # Ours, and those that hold nothing any more.
-    for dir in "$DOCDIR/examples" "$DOCDIR" "$LIBDIR" "${LIBDIR%/*}" "$NETWORKDDIR" "$BASHDIR" "${BASHDIR%/*}" \
-        "$UNITDIR/nftables.service.d" \
-        "$FISHDIR" "${FISHDIR%/*}" "$ZSHDIR" "${ZSHDIR%/*}"; do
+}
+
+# Those that install.sh made, the deepest first, unless they hold something of somebody else's.
+remove_directories() {
+    list=$DESTDIR$LIBDIR/directories
+    [ -f "$list" ] || return 0
+    directories=$(LC_ALL=C sort -ru "$list")
+    rm "$list"
+    echo "$directories" | while read -r dir; do
         rmdir "$DESTDIR$dir" 2>/dev/null || true
     done
 }
@@ -131,6 +136,7 @@ done
 if [ -n "$DESTDIR" ]; then
     remove_files
     remove_configuration
+    remove_directories
     exit 0
 fi
 [ "$(id -u)" -eq 0 ] || die "needs root: sudo $0 $*"
@@ -141,5 +147,6 @@ if [ -d /run/systemd/system ] && command -v systemctl >/dev/null; then
     systemctl daemon-reload
 fi
 remove_configuration
+remove_directories
 rm -rf /run/pvpn /var/lib/pvpn
 check_network

@@ -19,6 +19,7 @@ const LAID_OUT: &str = "\
 0700 root/.pvpn-cli/
 0700 root/.pvpn-cli/pvpn/
 0755 usr/local/bin/pvpn
+0644 usr/local/libexec/pvpn/directories
 0755 usr/local/libexec/pvpn/supervised
 0755 usr/local/libexec/pvpn/uninstall.sh
 0644 usr/local/share/bash-completion/completions/pvpn
@@ -113,6 +114,35 @@ fn uninstall_leaves_no_file_but_a_configuration_that_is_worth_keeping() {
     assert!(config.exists());
     run(script("uninstall.sh", &dest).arg("--purge"));
     assert_eq!(laid_out(&dest), Vec::<String>::new());
+}
+
+/// Directories below `dir`, by path.
+fn directories(dir: &Path) -> Vec<String> {
+    let said = run(Command::new("find").arg(dir).args(["-mindepth", "1", "-type", "d", "-printf", "%P\\n"]));
+    let mut lines: Vec<String> = said.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn uninstall_takes_away_the_directories_that_install_made_and_no_other() {
+    let scratch = Scratch::new("directories");
+    let (dest, binary) = (scratch.path().join("dest"), binary(&scratch));
+    // Empty ones of the machine's own, some of which are written into.
+    for dir in ["etc/init.d", "root", "usr/local/libexec", "usr/local/share/man/man8"] {
+        fs::create_dir_all(dest.join(dir)).unwrap();
+    }
+    let before = directories(&dest);
+    for _ in 0..2 {
+        run(script("install.sh", &dest).arg(&binary));
+    }
+    run(&mut script("uninstall.sh", &dest));
+    assert_eq!(directories(&dest), before);
+    // One of ours that holds another's file is left to it.
+    run(script("install.sh", &dest).arg(&binary));
+    fs::write(dest.join("usr/local/share/fish/vendor_completions.d/other.fish"), "").unwrap();
+    run(&mut script("uninstall.sh", &dest));
+    assert_eq!(laid_out(&dest), ["0644 usr/local/share/fish/vendor_completions.d/other.fish"]);
 }
 
 #[test]
