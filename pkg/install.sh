@@ -164,7 +164,7 @@ say_next() {
     echo "    pvpn init                           ask a few questions, write $home/.pvpn-cli/pvpn/config.ini"
     case $INIT in
     systemd) echo "    systemctl enable --now pvpn         connect, also after each boot" ;;
-    openrc) echo "    rc-update add pvpn && rc-service pvpn start" ;;
+    openrc) echo "    rc-update add pvpn default && rc-service pvpn start" ;;
     none) echo "    pvpn connect                        (no service manager found: nothing closes the kill switch at boot)" ;;
     esac
     echo "    $LIBDIR/uninstall.sh    undo all of this"

@@ -39,7 +39,7 @@ stop_services() {
         for service in pvpn pvpn-killswitch; do
             if [ -e "$INITDIR/$service" ]; then
                 rc-service --quiet --ifstarted "$service" stop || true
-                rc-update --quiet --all del "$service" || true
+                rc-update --quiet --all del "$service" >/dev/null 2>&1 || true
             fi
         done
     fi
