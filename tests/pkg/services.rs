@@ -106,7 +106,11 @@ fn a_hopeless_end_under_openrc_asks_for_the_stop_until_it_is_granted() {
         script.args(["20", "sh"]).arg(top().join("pkg/openrc/supervised")).args(["./pvpn", code]);
         let path = format!("{}:{}", scratch.path().display(), std::env::var("PATH").unwrap());
         run(script.current_dir(scratch.path()).env("PATH", path).env_remove("RC_SVCNAME"));
-        assert_eq!(fs::read_to_string(scratch.path().join("asked")).unwrap(), "pvpn stop\n".repeat(3), "{code}");
+        assert_eq!(
+            fs::read_to_string(scratch.path().join("asked")).unwrap(),
+            "pvpn stop\n".repeat(3),
+            "{code}"
+        );
     }
     // Every other end is supervise-daemon's to mend.
     let mut script = Command::new("sh");
