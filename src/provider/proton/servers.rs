@@ -12,7 +12,7 @@ use super::account::{Account, PAID_TIER};
 use crate::config::secret::PublicKey;
 use crate::provider::{Country, Endpoint, Features, ProviderKind, Server};
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 // Bits of `Features` (python-proton-vpn-api-core `servers/types.py`, android-app).
@@ -52,12 +52,31 @@ impl Texts {
 /// Finds what was stored before; dropped when the list is complete.
 struct Index {
     hasher: RandomState,
-    places: HashMap<u64, u32>,
+    places: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
+}
+
+/// A number that is a hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Only numbers are hashed with this.
+        bytes.iter().for_each(|b| self.0 = self.0 << 8 | u64::from(*b));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Index {
     fn new() -> Index {
-        Index { hasher: RandomState::new(), places: HashMap::new() }
+        Index { hasher: RandomState::new(), places: HashMap::default() }
     }
 
     fn text(&mut self, texts: &mut Texts, text: &str) -> TextAt {

@@ -2,11 +2,42 @@
 
 use super::{Reader, Result};
 use std::io::Read;
+use std::ops::Range;
+
+/// Where a string is until the next call.
+pub(super) enum Place {
+    /// As it stands in the document.
+    Buffer(Range<usize>),
+    /// It had escapes, or came in pieces.
+    Text,
+}
+
+impl Place {
+    #[inline(always)]
+    pub(super) fn of<'a>(&self, buffer: &'a [u8], text: &'a [u8]) -> &'a [u8] {
+        match self {
+            Place::Buffer(range) => &buffer[range.clone()],
+            Place::Text => text,
+        }
+    }
+}
 
 impl<R: Read> Reader<R> {
-    /// Reads a string, its escapes resolved, into `text`.
-    pub(super) fn read_string(&mut self) -> Result<()> {
+    /// Reads a string, its escapes resolved. Its first quote is the next byte.
+    pub(super) fn read_string(&mut self) -> Result<Place> {
         self.at += 1;
+        let (start, length) = (self.at, plain_length(&self.buffer[self.at..self.end]));
+        let stop = start + length;
+        if stop < self.end && self.buffer[stop] == b'"' {
+            self.at = stop + 1;
+            return Ok(Place::Buffer(start..stop));
+        }
+        self.gather_string()?;
+        Ok(Place::Text)
+    }
+
+    /// Reads a string from behind its first quote into `text`.
+    fn gather_string(&mut self) -> Result<()> {
         self.text.clear();
         loop {
             self.byte()?;

@@ -47,6 +47,30 @@ fn escapes_are_resolved_and_lone_surrogates_replaced() {
 }
 
 #[test]
+fn text_that_is_not_utf8_is_replaced_and_the_next_is_itself_again() {
+    let bytes = b"[\"a\xffb\",\"c\",{\"k\xff\":1}]";
+    let whole = Value::parse(bytes.as_slice()).unwrap();
+    assert!(whole == Value::parse(Drip(bytes)).unwrap());
+    assert_eq!(whole.items()[0].text(), Some("a\u{fffd}b"));
+    assert_eq!(whole.items()[1].text(), Some("c"));
+    assert_eq!(whole.items()[2].at("k\u{fffd}").number(), Some(1));
+}
+
+#[test]
+fn numbers_are_read_the_same_by_either_way() {
+    for (text, number) in
+        [("0", 0.0), ("007", 7.0), ("999999999", 999_999_999.0), ("4294967296", 4_294_967_296.0)]
+    {
+        assert!(ok(text) == Value::Number(number), "{text}");
+    }
+    assert!(
+        ok("-1") == Value::Number(-1.0)
+            && ok("1e3") == Value::Number(1000.0)
+            && ok("0.5") == Value::Number(0.5)
+    );
+}
+
+#[test]
 fn quoted_text_reads_back() {
     for text in ["", "a\"b\\c", "line\nend\r\t\u{1}", "pässwörd-Ж-✓😀"] {
         let mut out = String::new();

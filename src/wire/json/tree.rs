@@ -90,8 +90,7 @@ fn read<R: Read>(r: &mut Reader<R>) -> Result<Value> {
         Kind::Object => {
             let mut members = Vec::new();
             r.enter_object()?;
-            while r.next_key(&[])?.is_some() {
-                let key = r.last_key();
+            while let Some(key) = r.next_member_name()? {
                 members.push((key, read(r)?));
             }
             Value::Object(members)

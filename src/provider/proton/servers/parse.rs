@@ -1,7 +1,7 @@
 //! Reads `/vpn/v1/logicals` and `/vpn/v1/loads` as a stream (types: tn3w/ProtonVPN-IPs, counted over real entries).
 //! One server that makes no sense is left out; a list that ends in the middle is no list.
 
-use super::{Index, Logical, Physical, ServerList, hash_id};
+use super::{Index, Logical, Physical, ServerList, TextAt, hash_id};
 use crate::config::secret::PublicKey;
 use crate::provider::Country;
 use crate::wire::json::{JsonError, Reader};
@@ -35,8 +35,8 @@ impl ServerList {
     /// Reads the whole list.
     pub fn parse(source: impl Read) -> Result<ServerList, JsonError> {
         let mut list = ServerList::empty();
-        let mut index = (Index::new(), Index::new());
-        each_logical(source, |r| list.read_logical(r, &mut index))?;
+        let mut known = Known { texts: Index::new(), keys: Index::new(), none: list.texts.push("") };
+        each_logical(source, |r| list.read_logical(r, &mut known))?;
         list.sort();
         list.shrink();
         Ok(list)
@@ -82,7 +82,7 @@ impl ServerList {
     fn read_logical<R: Read>(
         &mut self,
         r: &mut Reader<R>,
-        (texts, keys): &mut (Index, Index),
+        Known { texts, keys, none }: &mut Known,
     ) -> Result<(), JsonError> {
         const KEYS: [&str; 12] = {
             let mut keys = [LOAD; 12];
@@ -95,14 +95,13 @@ impl ServerList {
         };
         let first = self.physicals.len();
         let mut name = None;
-        let none = texts.text(&mut self.texts, "");
         // Without a score it comes last, without a tier it is for paid plans.
         let mut l = Logical {
             id: 0,
             score: f64::MAX,
-            name: none,
-            domain: none,
-            city: none,
+            name: *none,
+            domain: *none,
+            city: *none,
             first: u32::try_from(first).unwrap_or(u32::MAX),
             count: 0,
             features: 0,
@@ -172,6 +171,14 @@ impl ServerList {
         }
         Ok(())
     }
+}
+
+/// What was stored so far, to be stored once.
+struct Known {
+    texts: Index,
+    keys: Index,
+    /// The place of the empty text.
+    none: TextAt,
 }
 
 #[derive(Default)]
