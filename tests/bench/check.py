@@ -1,6 +1,8 @@
 """The bench's formatter, on made-up figures. Part of `make check`; measures nothing."""
 
 import os
+import pathlib
+import re
 import sys
 import unittest
 
@@ -19,9 +21,30 @@ class Formatter(unittest.TestCase):
 
     def test_what_is_missing_is_said(self):
         rows = table.guest_rows(table.Samples(""))
-        self.assertTrue(all(row.ours == "not measured" for row in rows))
-        self.assertIn("not measured", table.markdown("none", rows))
+        self.assertTrue(all(row.ours == table.NOT_MEASURED for row in rows))
+        self.assertIn(table.NOT_MEASURED, table.markdown("none", rows))
         self.assertTrue(table.text("none", rows))
+
+    def test_every_line_is_there_once_whatever_was_measured(self):
+        names = set(re.findall(r'"([a-z]+\.[a-z_.]+|rtt)"', pathlib.Path(table.__file__).read_text()))
+        names |= {f"switches.{when}.{what}" for when in ("first", "last") for what in ("anon", "fds")}
+        names |= {f"soak.{when}.{what}" for when in ("hour", "day") for what in ("kb", "fds")} | {"idle.wakes.monitor", "idle.wakes.lease"}
+        none, all_of_them = (table.guest_rows(table.Samples(text)) for text in ("", "".join(f"{name} 7\n" for name in names)))
+        self.assertEqual(len(none), len(all_of_them))
+        self.assertEqual([row.what for row in all_of_them if row.ours == table.NOT_MEASURED], [])
+        words = [row.what for row in all_of_them]
+        self.assertEqual(len(set(words)), len([w for w in words if not w.startswith("the same")]) + len({w for w in words if w.startswith("the same")}))
+
+    def test_what_is_not_reached_says_what_it_would_take(self):
+        row = table.Row("this; that", "9 s", "", None, "8 s", False, "a faster disk")
+        self.assertIn("- this: a faster disk", table.markdown("none", [row]))
+        self.assertIn("not reached: this: a faster disk", table.text("none", [row]))
+        self.assertNotIn("Not reached", table.markdown("none", [table.Row("this", "7 s", reached=True)]))
+
+    def test_a_part_measured_again_takes_the_place_of_the_earlier_one(self):
+        old, new = "part a\nx 1\nx 2\npart b\ny 1\n", "part a\nx 3\n"
+        self.assertEqual(table.merged(old, new), "part a\nx 3\npart b\ny 1\n")
+        self.assertEqual(table.merged("", new), new)
 
     def test_a_document_keeps_what_is_around_the_marks(self):
         self.assertEqual(table.between("x <b> old <e> y", "<b>", "<e>", "new"), "x <b>\n\nnew\n<e> y")

@@ -209,12 +209,18 @@ pub fn idle(turns: u64) -> Result<()> {
     Ok(())
 }
 
+/// Memory is told after the first hour and at the end, each with the descriptors and the turns of the loop by then.
 pub fn soak() -> Result<()> {
     let mut machine = Machine::new()?;
     machine.traffic = 1_000;
     machine.switch()?;
     machine.run(Instant::BOOT + secs(3_600))?;
-    let hour = memory("RssAnon")?;
+    let tell = |when: &str, machine: &Machine| -> Result<()> {
+        let fds = std::fs::read_dir("/proc/self/fd")?.count();
+        println!("{when} {} {fds} {}", memory("smaps_rollup", "Anonymous")?, machine.turns);
+        Ok(())
+    };
+    tell("hour", &machine)?;
     for n in 1..=200 {
         machine.run(Instant::BOOT + secs(3_600 + n * (23 * 3_600 / 200)))?;
         machine.switch()?;
@@ -223,6 +229,5 @@ pub fn soak() -> Result<()> {
     if machine.connected < 201 {
         return Err(format!("{} connects of 201 ended", machine.connected).into());
     }
-    println!("{hour} {} {}", memory("RssAnon")?, machine.turns);
-    Ok(())
+    tell("day", &machine)
 }
