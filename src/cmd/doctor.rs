@@ -123,9 +123,15 @@ fn write_bundle(file: &Path, dir: &Path, findings: &[Finding], snapshot: &Snapsh
         ("resolver", read(crate::dns::RESOLV_CONF)),
     ];
     let text = bundle::Report { parts: &parts, dir }.emit();
-    Disk.replace(file, text.as_bytes(), 0o600, Durable::No)
-        .map_err(Error::from)
-        .doing(|| format!("write {}", file.display()))
+    put_report(file, text.as_bytes()).map_err(Error::from).doing(|| format!("write {}", file.display()))
+}
+
+/// `/dev/stdout` and its like are written into; replaced, the machine would lose its device.
+fn put_report(file: &Path, text: &[u8]) -> std::io::Result<()> {
+    match std::fs::metadata(file) {
+        Ok(there) if !there.is_file() => Disk.write_in_place(file, text),
+        _ => Disk.replace(file, text, 0o600, Durable::No),
+    }
 }
 
 fn network_text(sys: &System) -> String {

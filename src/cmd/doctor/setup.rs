@@ -16,7 +16,11 @@ use std::path::Path;
 
 pub fn config(found: &Result<Config>) -> Finding {
     match found {
-        Ok(config) => Finding::ok("config", config.dir.join(load::FILE_NAME).display().to_string()),
+        Ok(config) => {
+            let file = config.dir.join(load::FILE_NAME);
+            let lacks = if Disk.exists(&file) { "" } else { " is not there: the defaults hold" };
+            Finding::ok("config", format!("{}{lacks}", file.display()))
+        }
         Err(e) => Finding::failed("config", e.to_string(), "correct it, or run `pvpn init`"),
     }
 }
