@@ -62,6 +62,8 @@ impl Plan {
 /// A probe to send right away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
+    /// Which of all probes it is, for [`Prober::handle_sent`] and [`Prober::handle_refusal`].
+    pub nth: usize,
     pub to: IpAddr,
     pub seq: u16,
     pub payload: [u8; PAYLOAD],
@@ -85,8 +87,6 @@ impl Measured {
 struct Target {
     addr: IpAddr,
     cookie: u64,
-    /// When each probe under way was sent; `None` before that and after its answer.
-    sent_at: Vec<Option<Instant>>,
     measured: Measured,
 }
 
@@ -94,10 +94,14 @@ struct Target {
 pub struct Prober {
     targets: Vec<Target>,
     plan: Plan,
+    /// When each probe under way was sent, round by round; `None` before that and after its answer.
+    sent_at: Vec<Option<Instant>>,
     began_at: Instant,
     last_sent_at: Instant,
     /// Probes sent so far, of all targets.
     sent: usize,
+    /// Targets that have answered.
+    answered: usize,
     /// Answers still possible from probes sent.
     outstanding: usize,
     longest: Option<Duration>,
@@ -108,48 +112,52 @@ impl Prober {
     /// `random` gives each target its cookie and must be unpredictable to them. An address that comes twice is two
     /// targets, each with its own probes.
     pub fn new(targets: &[IpAddr], plan: Plan, mut random: impl FnMut() -> u64, now: Instant) -> Prober {
-        let probes = usize::from(plan.probes);
-        let target = |&addr: &IpAddr| Target {
-            addr,
-            cookie: random(),
-            sent_at: vec![None; probes],
-            measured: Measured::default(),
-        };
+        let target = |&addr: &IpAddr| Target { addr, cookie: random(), measured: Measured::default() };
         Prober {
             targets: targets.iter().map(target).collect(),
             plan,
+            sent_at: vec![None; targets.len() * usize::from(plan.probes)],
             began_at: now,
             last_sent_at: now,
             sent: 0,
+            answered: 0,
             outstanding: 0,
             longest: None,
             cut: false,
         }
     }
 
-    /// The next probe that is due; it counts as sent at `now`, so read the clock for each.
+    /// The next probe that is due. It counts as sent at `now`, unless [`Prober::handle_sent`] says better.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         if self.is_done(now) || self.sent == self.total() || now < self.due_at(self.sent) {
             return None;
         }
-        let (round, index) = (self.sent / self.targets.len(), self.sent % self.targets.len());
-        let seq = self.sent as u16; // the low bits: a reply must also carry the index of its target
+        let (nth, index) = (self.sent, self.sent % self.targets.len());
+        let seq = nth as u16; // the low bits: a reply must also carry the index of its target
         let target = &mut self.targets[index];
-        target.sent_at[round] = Some(now);
         target.measured.sent += 1;
+        self.sent_at[nth] = Some(now);
         self.sent += 1;
         self.outstanding += 1;
         self.last_sent_at = now;
         let mut payload = [0; PAYLOAD];
         payload[..4].copy_from_slice(&(index as u32).to_be_bytes());
         payload[4..].copy_from_slice(&target.cookie.to_be_bytes());
-        Some(Transmit { to: target.addr, seq, payload })
+        Some(Transmit { nth, to: target.addr, seq, payload })
+    }
+
+    /// A probe left `at`, later than when it was asked for: of many that are handed to the kernel at once, the last
+    /// leave after the first.
+    pub fn handle_sent(&mut self, nth: usize, at: Instant) {
+        if let Some(sent_at) = self.sent_at.get_mut(nth).and_then(Option::as_mut) {
+            *sent_at = at;
+            self.last_sent_at = self.last_sent_at.max(at);
+        }
     }
 
     /// A probe could not be sent (no route, a full queue): it counts as lost and nothing is waited for.
-    pub fn handle_refusal(&mut self, seq: u16, payload: &[u8]) {
-        if let Some((index, round)) = self.find(seq, payload) {
-            self.targets[index].sent_at[round] = None;
+    pub fn handle_refusal(&mut self, nth: usize) {
+        if self.sent_at.get_mut(nth).and_then(Option::take).is_some() {
             self.outstanding -= 1;
         }
     }
@@ -157,13 +165,14 @@ impl Prober {
     /// An echo reply that arrived `at`. Whether it belongs to a probe under way; late, doubled and foreign ones change
     /// nothing.
     pub fn handle_reply(&mut self, at: Instant, from: IpAddr, seq: u16, payload: &[u8]) -> bool {
-        let Some((index, round)) = self.find(seq, payload).filter(|&(i, _)| self.targets[i].addr == from)
+        let Some((index, nth)) = self.find(seq, payload).filter(|&(i, _)| self.targets[i].addr == from)
         else {
             return false;
         };
-        let target = &mut self.targets[index];
-        let Some(sent_at) = target.sent_at[round].take() else { return false };
+        let Some(sent_at) = self.sent_at[nth].take() else { return false };
         let rtt = at.since(sent_at);
+        let target = &mut self.targets[index];
+        self.answered += usize::from(target.measured.received == 0);
         target.measured.received += 1;
         target.measured.rtt = Some(target.measured.rtt.map_or(rtt, |least| least.min(rtt)));
         self.outstanding -= 1;
@@ -188,9 +197,14 @@ impl Prober {
             || all_sent && (self.outstanding == 0 || now >= self.ends_at())
     }
 
+    /// Probes sent that may still be answered, and whether more are to leave.
+    pub fn under_way(&self) -> (usize, bool) {
+        (self.outstanding, self.sent < self.total())
+    }
+
     /// How many targets have answered, and how many there are.
     pub fn answered(&self) -> (usize, usize) {
-        (self.targets.iter().filter(|t| t.measured.received > 0).count(), self.targets.len())
+        (self.answered, self.targets.len())
     }
 
     /// What was measured, in the order of the targets.
@@ -199,13 +213,13 @@ impl Prober {
     }
 
     fn total(&self) -> usize {
-        self.targets.len() * usize::from(self.plan.probes)
+        self.sent_at.len()
     }
 
     /// When the `n`th probe is due, cut to whole ticks.
     fn due_at(&self, n: usize) -> Instant {
-        let ticks = pause(self.total()).as_nanos() * n as u128 / TICK.as_nanos();
-        self.began_at + TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
+        let micros = (pause(self.total()) * u32::try_from(n).unwrap_or(u32::MAX)).as_micros() as u64;
+        self.began_at + Duration::from_micros(micros - micros % TICK.as_micros() as u64)
     }
 
     /// After all are sent: when no answer is to be expected any more. Never before somebody has answered.
@@ -216,15 +230,14 @@ impl Prober {
         }
     }
 
-    /// The target and round of the probe with this sequence number and payload.
+    /// The target of the probe with this sequence number and payload, and which of all probes it is.
     fn find(&self, seq: u16, payload: &[u8]) -> Option<(usize, usize)> {
         let payload: &[u8; PAYLOAD] = payload.try_into().ok()?;
         let (index, cookie) = payload.split_first_chunk::<4>()?;
         let index = u32::from_be_bytes(*index) as usize;
-        let target = self.targets.get(index).filter(|t| t.cookie.to_be_bytes() == cookie)?;
-        let is_this = |round: &usize| (round * self.targets.len() + index) as u16 == seq;
-        let round = (0..target.sent_at.len()).find(is_this)?;
-        Some((index, round))
+        self.targets.get(index).filter(|t| t.cookie.to_be_bytes() == cookie)?;
+        let nth = (index..self.total()).step_by(self.targets.len()).find(|&nth| nth as u16 == seq)?;
+        Some((index, nth))
     }
 }
 

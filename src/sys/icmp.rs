@@ -2,9 +2,13 @@
 //!
 //! A classic BPF program lets only echo replies with our identifier and run number wake us, so a flood of others
 //! costs the kernel a comparison each and pvpn nothing. Arrival is the kernel's own timestamp, set when the packet
-//! came, not when we looked. The same socket serves the measurement of many hosts and the monitor's one.
+//! came, not when we looked: so many may be taken at once, and late. The same socket serves the measurement of many
+//! hosts and the monitor's one.
 
 mod filter;
+mod many;
+
+pub use many::Inbox;
 
 use super::Clock;
 use super::clock::System;
@@ -12,27 +16,38 @@ use super::socket::{self, Egress};
 use crate::time::{Duration, Instant};
 use crate::wire::icmp::{Echo, emit_request, parse_ipv4, parse_reply_v4, parse_reply_v6};
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage};
-use nix::sys::socket::{getsockname, recv, recvmsg, sendto, setsockopt, sockopt};
+use nix::sys::socket::{MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage};
+use nix::sys::socket::{getsockname, recv, sendto, setsockopt, sockopt};
 use nix::time::{ClockId, clock_gettime};
 use ring::rand::{SecureRandom, SystemRandom};
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// Room for a thousand replies that come at once; chosen: the kernel counts about 800 bytes for a small packet.
+/// Room for all replies to a thousand hosts asked three times, should nobody read them meanwhile: the kernel counts 768
+/// bytes for a small packet (measured, veth), and doubles this number (socket(7), SO_RCVBUF).
 const RECEIVE_BUFFER: usize = 2 << 20;
-/// Bytes of a reply looked at: IPv4 header with options, ICMP header, payload.
-const PACKET_MOST: usize = 256;
+/// Room for as many requests on a slow line, where they wait in the link's queue.
+const SEND_BUFFER: usize = 1 << 20;
+/// A packet waits no longer for us to look. Chosen: beyond that it is the wall clock that was set.
+const AGE_MOST: Duration = Duration::from_secs(1);
 /// What each request carries before its payload: the run number that the kernel's filter looks for.
 const RUN: usize = 4;
 
+/// A request to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    pub to: IpAddr,
+    pub seq: u16,
+    pub payload: &'a [u8],
+}
+
 /// A reply to one of our requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply<'a> {
     pub from: IpAddr,
     pub seq: u16,
-    pub payload: Vec<u8>,
+    pub payload: &'a [u8],
     /// When the kernel received it.
     pub at: Instant,
 }
@@ -70,6 +85,9 @@ impl EchoSocket {
         if setsockopt(&echo.fd, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
             setsockopt(&echo.fd, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
         }
+        if setsockopt(&echo.fd, sockopt::SndBufForce, &SEND_BUFFER).is_err() {
+            setsockopt(&echo.fd, sockopt::SndBuf, &SEND_BUFFER)?;
+        }
         echo.discard()?;
         Ok(echo)
     }
@@ -91,39 +109,42 @@ impl EchoSocket {
 
     /// Sends a request. `WouldBlock`: the queue is full; other errors: there is no way to this host.
     pub fn send(&self, to: IpAddr, seq: u16, payload: &[u8]) -> io::Result<()> {
-        let payload = [&self.run, payload].concat();
-        let packet = emit_request(self.ipv4, &Echo { id: self.id, seq, payload: &payload });
+        let packet = self.emit(&Request { to, seq, payload });
         let to = SockaddrStorage::from(SocketAddr::new(to, 0));
-        match sendto(self.fd.as_raw_fd(), &packet, &to, MsgFlags::empty()) {
-            Ok(_) => Ok(()),
-            Err(e) => Err(e.into()),
-        }
+        sendto(self.fd.as_raw_fd(), &packet, &to, MsgFlags::empty())?;
+        Ok(())
     }
 
-    /// The next reply to one of our requests, if one has come. What is no such reply is taken away silently.
-    pub fn receive(&self) -> io::Result<Option<Reply>> {
-        let mut b = [0; PACKET_MOST];
-        let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
-        loop {
-            let mut io = [IoSliceMut::new(&mut b)];
-            let fd = self.fd.as_raw_fd();
-            let heard = match recvmsg::<SockaddrStorage>(fd, &mut io, Some(&mut control), MsgFlags::empty()) {
-                Ok(heard) => heard,
-                Err(Errno::EAGAIN) => return Ok(None),
-                Err(Errno::EINTR) => continue,
-                Err(e) => return Err(e.into()),
-            };
-            let stamp = heard.cmsgs()?.find_map(|c| match c {
-                ControlMessageOwned::ScmTimestampns(t) => {
-                    Some(Duration::new(t.tv_sec() as u64, t.tv_nsec() as u32))
-                }
-                _ => None,
-            });
-            let (from, n) = (heard.address.as_ref().and_then(address), heard.bytes);
-            let Some((from, echo)) = from.zip(self.parse(&b[..n])) else { continue };
+    /// Sends these, in order, by one call as far as they go: how many have left. An error, as of [`EchoSocket::send`],
+    /// is the first one's.
+    pub fn send_many(&self, requests: &[Request<'_>]) -> io::Result<usize> {
+        let packets: Vec<_> = requests.iter().map(|r| (r.to, self.emit(r))).collect();
+        many::send(&self.fd, &packets)
+    }
+
+    /// The next reply to one of our requests, if one has come; its sender and its sequence number.
+    pub fn receive(&self) -> io::Result<Option<(IpAddr, u16)>> {
+        let (mut next, mut inbox) = (None, Inbox::new(1));
+        while next.is_none() && self.receive_many(&mut inbox, &mut |r| next = Some((r.from, r.seq)))? {}
+        Ok(next)
+    }
+
+    /// Hands over the replies to our requests that have come, as many as the inbox takes, by one call. What is no such
+    /// reply is taken away silently. Whether there may be more.
+    pub fn receive_many(&self, inbox: &mut Inbox, hear: &mut dyn FnMut(Reply<'_>)) -> io::Result<bool> {
+        let is_full = inbox.fill(&self.fd)?;
+        let clocks = Clocks::read();
+        for message in inbox.messages() {
+            let Some((from, echo)) = message.from.zip(self.parse(message.bytes)) else { continue };
             let Some(payload) = echo.payload.strip_prefix(&self.run) else { continue };
-            return Ok(Some(Reply { from, seq: echo.seq, payload: payload.to_vec(), at: arrival(stamp) }));
+            hear(Reply { from, seq: echo.seq, payload, at: clocks.arrival(message.stamp) });
         }
+        Ok(is_full)
+    }
+
+    fn emit(&self, request: &Request<'_>) -> Vec<u8> {
+        let payload = [&self.run, request.payload].concat();
+        emit_request(self.ipv4, &Echo { id: self.id, seq: request.seq, payload: &payload })
     }
 
     fn parse<'b>(&self, b: &'b [u8]) -> Option<Echo<'b>> {
@@ -151,21 +172,27 @@ impl AsFd for EchoSocket {
     }
 }
 
-fn address(from: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = from.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
-    v4.or(from.as_sockaddr_in6().map(|a| IpAddr::V6(a.ip())))
+/// Both clocks at one moment: the kernel stamps packets with the wall clock, so what has passed on that clock since is
+/// taken from ours. The wall clock is read first: when this thread is held up between the two, a packet seems to have come
+/// late, never before it could.
+struct Clocks {
+    wall: Option<Duration>,
+    now: Instant,
 }
 
-/// The kernel stamps packets with the wall clock: what has passed on that clock since is taken from ours. A wall clock set in
-/// between shows as an age that cannot be; then the packet came "now". The wall clock is read first: when this thread is
-/// held up between the two, the packet seems to have come late, never before it could.
-fn arrival(stamp: Option<Duration>) -> Instant {
-    let wall = clock_gettime(ClockId::CLOCK_REALTIME).map(Duration::from).ok();
-    let now = System.now();
-    let age = wall.zip(stamp).and_then(|(wall, stamp)| wall.checked_sub(stamp));
-    match age {
-        Some(age) if age < Duration::from_secs(1) => now - age,
-        _ => now,
+impl Clocks {
+    fn read() -> Clocks {
+        let wall = clock_gettime(ClockId::CLOCK_REALTIME).map(Duration::from).ok();
+        Clocks { wall, now: System.now() }
+    }
+
+    /// When a packet came. A wall clock set in between shows as an age that cannot be; then it came "now".
+    fn arrival(&self, stamp: Option<Duration>) -> Instant {
+        let age = self.wall.zip(stamp).and_then(|(wall, stamp)| wall.checked_sub(stamp));
+        match age {
+            Some(age) if age < AGE_MOST => self.now - age,
+            _ => self.now,
+        }
     }
 }
 

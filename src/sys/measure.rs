@@ -3,12 +3,12 @@
 
 use super::Clock;
 use super::clock::System;
-use super::icmp::EchoSocket;
+use super::icmp::{EchoSocket, Inbox, Reply, Request};
 use super::resolve::Resolver;
 use super::socket::{self, Egress};
 use crate::provider::{Endpoint, Server};
-use crate::select::probe::{Measured, Plan, Prober};
-use crate::time::{Duration, Instant, secs};
+use crate::select::probe::{Measured, Plan, Prober, Transmit};
+use crate::time::{Duration, Instant, millis, secs};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::HashMap;
@@ -32,8 +32,16 @@ pub struct Onlooker<'o> {
 
 /// Most time for finding the addresses of servers that are listed by name. Chosen.
 const RESOLVE_MOST: Duration = secs(3);
-/// Replies read between two looks at the clock: a flood must not keep probes from leaving. Chosen.
-const REPLIES_A_TURN: usize = 64;
+/// Messages in one call of the kernel. Chosen: beyond that a call costs little beside what it does.
+const BATCH: usize = 32;
+/// Read between two looks at the clock: a flood must not keep probes from leaving. Chosen.
+const BATCHES_A_TURN: usize = 4;
+/// How long answers are let gather after the first; chosen: a wake-up for several, and nobody waits noticeably longer ...
+const GATHER: Duration = millis(2);
+/// ... unless so few are to come that each may be the last. Chosen.
+const FEW: usize = 8;
+/// The least batch that tells what a probe takes: in a smaller one the call itself counts too much. Chosen.
+const ENOUGH: u32 = 8;
 /// Share of the limit that ICMP may use when there are TCP targets to try after it.
 const ICMP_SHARE: f64 = 0.6;
 
@@ -102,22 +110,22 @@ fn ping(
         addrs.iter().any(|a| a.is_ipv4() == ipv4).then(|| EchoSocket::open(ipv4, egress)).transpose()
     };
     let sockets: Vec<EchoSocket> = [open(true)?, open(false)?].into_iter().flatten().collect();
-    let socket_for = |to: IpAddr| sockets.iter().find(|s| s.is_ipv4() == to.is_ipv4());
-    let mut prober = Prober::new(addrs, *plan, random, System.now());
+    let mut cookies = random(addrs.len()).into_iter();
+    let mut prober = Prober::new(addrs, *plan, || cookies.next().unwrap_or_default(), System.now());
+    let (mut sender, mut inbox) = (Sender::default(), Inbox::new(BATCH));
     let mut told = 0;
-    while let Some(wake_at) = prober.poll_timeout(System.now()) {
-        while let Some(probe) = prober.poll_transmit(System.now()) {
-            let sent = socket_for(probe.to).map(|s| s.send(probe.to, probe.seq, &probe.payload));
-            if !matches!(sent, Some(Ok(()))) {
-                prober.handle_refusal(probe.seq, &probe.payload);
-            }
-        }
-        let fds = sockets.iter().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)).collect();
-        wait(fds, wake_at)?;
+    while !prober.is_done(System.now()) {
+        sender.send_due(&mut prober, &sockets);
+        let Some(wake_at) = prober.poll_timeout(System.now()) else { break };
+        sleep(&prober, &sockets, wake_at)?;
         for socket in &sockets {
-            for _ in 0..REPLIES_A_TURN {
-                let Some(reply) = socket.receive()? else { break };
-                prober.handle_reply(reply.at, reply.from, reply.seq, &reply.payload);
+            for _ in 0..BATCHES_A_TURN {
+                let hear = &mut |r: Reply<'_>| {
+                    prober.handle_reply(r.at, r.from, r.seq, r.payload);
+                };
+                if !socket.receive_many(&mut inbox, hear)? {
+                    break;
+                }
             }
         }
         let (answered, all) = prober.answered();
@@ -127,6 +135,74 @@ fn ping(
         told = answered;
     }
     Ok(prober.into_measured())
+}
+
+/// Sleeps until there is something to do. While probes are to leave, the next one's time is what ends it, since an answer
+/// can wait: its time is the kernel's. After that, the first answer and [`GATHER`] more, if more are to come.
+fn sleep(prober: &Prober, sockets: &[EchoSocket], until: Instant) -> io::Result<()> {
+    let (outstanding, is_sending) = prober.under_way();
+    if is_sending {
+        if until > System.now() {
+            wait(Vec::new(), until)?;
+        }
+        return Ok(());
+    }
+    let fds = sockets.iter().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)).collect();
+    let ready = wait(fds, until)?;
+    if outstanding > FEW && ready.contains(&true) {
+        wait(Vec::new(), until.min(System.now() + GATHER))?;
+    }
+    Ok(())
+}
+
+/// Hands probes to the kernel, [`BATCH`] at once, and tells when each of them left.
+#[derive(Default)]
+struct Sender {
+    /// The least that one probe of a batch has taken; `None` before the first batch.
+    step: Option<Duration>,
+}
+
+impl Sender {
+    /// Sends a batch of what is due.
+    fn send_due(&mut self, prober: &mut Prober, sockets: &[EchoSocket]) {
+        let now = System.now();
+        let due: Vec<Transmit> = std::iter::from_fn(|| prober.poll_transmit(now)).take(BATCH).collect();
+        for socket in sockets {
+            let its: Vec<&Transmit> = due.iter().filter(|t| t.to.is_ipv4() == socket.is_ipv4()).collect();
+            self.send(prober, socket, &its);
+        }
+    }
+
+    fn send(&mut self, prober: &mut Prober, socket: &EchoSocket, mut left: &[&Transmit]) {
+        while !left.is_empty() {
+            let requests: Vec<Request<'_>> =
+                left.iter().map(|t| Request { to: t.to, seq: t.seq, payload: &t.payload }).collect();
+            let began_at = System.now();
+            let Ok(sent @ 1..) = socket.send_many(&requests) else {
+                prober.handle_refusal(left[0].nth);
+                left = &left[1..];
+                continue;
+            };
+            self.tell(prober, &left[..sent], began_at);
+            left = &left[sent..];
+        }
+    }
+
+    /// They left one after the other from `began_at` on, each a step after the one before. The step is the least there was:
+    /// should this thread have been held up, a probe counts as sent too early and its round trip as longer than it
+    /// was; as shorter only by what the probes of one batch differ in, microseconds. Before anything is known, all count
+    /// as sent at once.
+    fn tell(&mut self, prober: &mut Prober, sent: &[&Transmit], began_at: Instant) {
+        let count = u32::try_from(sent.len()).unwrap_or(u32::MAX);
+        let mine = System.now().since(began_at) / count.max(1);
+        let step = self.step.map_or(Duration::ZERO, |least| least.min(mine));
+        for (n, probe) in (0..).zip(sent) {
+            prober.handle_sent(probe.nth, began_at + step * n);
+        }
+        if count >= ENOUGH {
+            self.step = Some(self.step.map_or(mine, |least| least.min(mine)));
+        }
+    }
 }
 
 /// A connection under way.
@@ -185,9 +261,9 @@ fn wait(mut fds: Vec<PollFd<'_>>, until: Instant) -> io::Result<Vec<bool>> {
     }
 }
 
-/// An unpredictable number; zero should the kernel have none, which costs only the protection against forgers.
-fn random() -> u64 {
-    let mut b = [0; 8];
-    SystemRandom::new().fill(&mut b).ok();
-    u64::from_be_bytes(b)
+/// Unpredictable numbers; zeros should the kernel have none, which costs only the protection against forgers.
+fn random(count: usize) -> Vec<u64> {
+    let mut b = vec![[0; 8]; count];
+    SystemRandom::new().fill(b.as_flattened_mut()).ok();
+    b.into_iter().map(u64::from_be_bytes).collect()
 }

@@ -100,10 +100,10 @@ impl Sockets {
     pub fn read_echo(&mut self) -> Vec<u16> {
         let mut answered = Vec::new();
         while answered.len() < 16
-            && let Some(Ok(Some(reply))) = self.echo.as_ref().map(EchoSocket::receive)
+            && let Some(Ok(Some((from, seq)))) = self.echo.as_ref().map(EchoSocket::receive)
         {
-            if Some(reply.from) == self.gateway {
-                answered.push(reply.seq);
+            if Some(from) == self.gateway {
+                answered.push(seq);
             }
         }
         answered

@@ -11,10 +11,19 @@ fn open(ipv4: bool) -> Option<EchoSocket> {
     }
 }
 
-fn next(socket: &EchoSocket) -> Option<Reply> {
+fn await_reply(socket: &EchoSocket) {
     let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-    poll(&mut fds, PollTimeout::from(5_000_u16)).unwrap();
-    socket.receive().unwrap()
+    assert_eq!(poll(&mut fds, PollTimeout::from(5_000_u16)), Ok(1));
+}
+
+type Heard = (IpAddr, u16, Vec<u8>, Instant);
+
+/// What is there, with the time of its arrival.
+fn heard(socket: &EchoSocket, inbox: &mut Inbox) -> (Vec<Heard>, bool) {
+    let mut heard = Vec::new();
+    let hear = &mut |r: Reply<'_>| heard.push((r.from, r.seq, r.payload.to_vec(), r.at));
+    let more = socket.receive_many(inbox, hear).unwrap();
+    (heard, more)
 }
 
 #[test]
@@ -26,12 +35,49 @@ fn loopback_answers_with_what_was_sent_and_the_kernels_own_time() {
         if socket.send(addr, 7, b"hello").is_err() {
             continue; // no IPv6 here
         }
-        let reply = next(&socket).unwrap();
-        assert_eq!((reply.from, reply.seq, &reply.payload[..]), (addr, 7, &b"hello"[..]));
+        await_reply(&socket);
+        let (replies, more) = heard(&socket, &mut Inbox::new(4));
+        let [(from, seq, payload, at)] = &replies[..] else { panic!("{replies:?}") };
+        assert_eq!((*from, *seq, &payload[..], more), (addr, 7, &b"hello"[..], false));
         // The two clocks are read one after the other, hence the slack of a millisecond.
-        assert!(reply.at + millis(1) >= before && reply.at <= System.now());
+        assert!(*at + millis(1) >= before && *at <= System.now());
         assert_eq!(socket.receive().unwrap(), None);
     }
+}
+
+#[test]
+fn many_leave_by_one_call_and_come_back_by_as_few_as_the_inbox_allows() {
+    for (ipv4, addr) in [(true, "127.0.0.1"), (false, "::1")] {
+        let addr: IpAddr = addr.parse().unwrap();
+        let Some(socket) = open(ipv4) else { return };
+        let payloads: Vec<Vec<u8>> = (0..50).map(|n| vec![n; usize::from(n)]).collect();
+        let requests: Vec<Request<'_>> =
+            (0..50).map(|n| Request { to: addr, seq: n, payload: &payloads[usize::from(n)] }).collect();
+        let Ok(sent) = socket.send_many(&requests) else { continue };
+        assert_eq!(sent, 50);
+        let (mut inbox, mut replies) = (Inbox::new(16), Vec::new());
+        while replies.len() < 50 {
+            await_reply(&socket);
+            let (some, more) = heard(&socket, &mut inbox);
+            assert_eq!(more, some.len() == 16);
+            replies.extend(some);
+        }
+        for (request, (from, seq, payload, _)) in requests.iter().zip(&replies) {
+            assert_eq!((*from, *seq, &payload[..]), (addr, request.seq, request.payload));
+        }
+        // In the order of their arrival, each with a time of its own that is not the look's.
+        assert!(replies.windows(2).all(|w| w[0].3 <= w[1].3 + millis(1)));
+        assert!(!heard(&socket, &mut inbox).1);
+    }
+}
+
+#[test]
+fn many_go_as_far_as_the_first_that_is_refused() {
+    let Some(socket) = open(true) else { return };
+    let good = Request { to: "127.0.0.1".parse().unwrap(), seq: 0, payload: b"" };
+    let bad = Request { payload: &[0; 70_000], ..good }; // longer than a packet may be
+    assert_eq!(socket.send_many(&[good, bad, good]).unwrap(), 1);
+    assert!(socket.send_many(&[bad, good]).is_err());
 }
 
 #[test]
@@ -45,7 +91,8 @@ fn replies_to_others_do_not_wake_us() {
     let stranger = EchoSocket { run: other.run, id: ours.id, fd: other.fd.try_clone().unwrap(), ..other };
     stranger.send(addr, 3, b"forged").unwrap();
     ours.send(addr, 9, b"ours").unwrap();
-    assert_eq!(next(&ours).unwrap().seq, 9);
+    await_reply(&ours);
+    assert_eq!(ours.receive().unwrap(), Some((addr, 9)));
     assert_eq!(ours.receive().unwrap(), None);
     let mut unfiltered = 0;
     while other.receive().unwrap().is_some() {
@@ -59,8 +106,8 @@ fn a_stamp_that_cannot_be_is_not_believed() {
     let wall = Duration::from(clock_gettime(ClockId::CLOCK_REALTIME).unwrap());
     let now = System.now();
     for stamp in [None, Some(wall + secs(3_600)), Some(wall - secs(3_600))] {
-        assert!(arrival(stamp) >= now);
+        assert!(Clocks::read().arrival(stamp) >= now);
     }
-    let recent = arrival(Some(wall - millis(500)));
+    let recent = Clocks::read().arrival(Some(wall - millis(500)));
     assert!(recent < System.now() - millis(499));
 }
