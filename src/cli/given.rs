@@ -44,7 +44,7 @@ impl Given {
     pub(super) fn word(&mut self, word: OsString) -> Result<()> {
         let text = word.to_string_lossy();
         match self.command {
-            None if text == "help" && !self.asks_help => self.asks_help = true,
+            None if text == "help" => self.asks_help = true,
             None => {
                 let all = spec::COMMANDS.iter().map(|c| c.name).collect::<Vec<_>>().join(", ");
                 let found = spec::find(&text);

@@ -37,7 +37,7 @@ fn first_page() -> String {
     text.push_str("\nEXAMPLES\n");
     for command in COMMANDS {
         for example in command.examples.iter().take(1) {
-            let _ = writeln!(text, "    {:<42} {}", example.line, example.says);
+            let _ = writeln!(text, "    {:<37} {}", example.line, example.says);
         }
     }
     text

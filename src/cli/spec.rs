@@ -153,7 +153,7 @@ pub const COMMANDS: &[Command] = &[
                 says: "log in by a code, without a password",
             },
             Example {
-                line: "pvpn init --pia --pia-user p1234567 --pia-pass - --non-interactive < pass.txt",
+                line: "pvpn init --pia --pia-user p1234567 --pia-pass - --non-interactive < pass",
                 says: "from a script",
             },
         ],
@@ -194,10 +194,7 @@ pub const COMMANDS: &[Command] = &[
             switch("yes", "do not ask before closing the kill switch on a remote session"),
         ],
         examples: &[
-            Example {
-                line: "pvpn connect --cc NL --p2p",
-                says: "the fastest Dutch server that forwards ports",
-            },
+            Example { line: "pvpn connect --cc NL --p2p", says: "the fastest Dutch server with a port" },
             Example { line: "pvpn c --ks true", says: "and nothing leaves beside the tunnel" },
             Example { line: "pvpn connect --provider file --server NL#12", says: "a .conf from wireguard/" },
         ],
