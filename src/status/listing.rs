@@ -24,13 +24,18 @@ pub struct Row {
 const HEAD: [&str; 7] = ["NAME", "COUNTRY", "CITY", "FEATURES", "LOAD", "ENDPOINT", "RTT"];
 /// Columns of numbers, aligned to the right: LOAD and RTT.
 const NUMBERS: [bool; 7] = [false, false, false, false, true, false, true];
+/// What a narrow terminal takes from first: the columns that may be cut, and how far; chosen. Half an address is none.
+const CUT: [(usize, usize); 3] = [(0, 10), (2, 6), (3, 8)];
+/// What it does without, one after the other, where that is not enough; NAME and RTT stay.
+const LEFT_OUT: [usize; 5] = [3, 2, 5, 4, 1];
+const GAP: usize = 2;
 /// Between the texts of a row (US-ASCII, unit separator).
 const UNIT: char = '\x1f';
 
 /// How the rows are printed.
 #[derive(Clone, Copy)]
 pub enum Shape {
-    /// Aligned columns under a header, lines cut at `width` columns.
+    /// Aligned columns under a header, no line longer than `width`: cells are cut, then columns left out.
     Table { width: usize, paint: Paint },
     /// One line a server, columns separated by tabs, no header; unknown is `-`.
     Tabs,
@@ -129,6 +134,7 @@ impl Listing {
                         *width = (*width).max(cell.chars().count());
                     }
                 }
+                let widths = fit(widths, width);
                 let line = |cells| aligned(cells, &widths, width);
                 out(&(paint.bold(&line(HEAD.map(str::to_owned))) + "\n"))?;
                 self.rows.iter().try_for_each(|at| out(&(line(self.cells(at)) + "\n")))
@@ -164,13 +170,82 @@ impl Listing {
     }
 }
 
+/// The widths at which a line is no longer than `most`; a column of none is left out.
+fn fit(natural: [usize; 7], most: usize) -> [usize; 7] {
+    let length = |widths: &[usize; 7]| {
+        let shown = widths.iter().filter(|w| **w > 0).count();
+        widths.iter().sum::<usize>() + GAP * shown.saturating_sub(1)
+    };
+    let mut left_out = LEFT_OUT.iter();
+    let mut natural = natural;
+    loop {
+        let mut widths = natural;
+        while length(&widths) > most {
+            let longest = CUT.iter().filter(|(n, least)| widths[*n] > *least).max_by_key(|(n, _)| widths[*n]);
+            let Some((n, _)) = longest else { break };
+            widths[*n] -= 1;
+        }
+        match left_out.next().filter(|_| length(&widths) > most) {
+            Some(n) => natural[*n] = 0,
+            None => return widths,
+        }
+    }
+}
+
 /// Cells made as wide as their columns, the line cut at `most`.
 fn aligned(cells: [String; 7], widths: &[usize; 7], most: usize) -> String {
     let mut text = String::new();
-    for ((cell, width), is_number) in cells.into_iter().zip(widths).zip(NUMBERS) {
-        let gap = " ".repeat(width - cell.chars().count());
+    for ((mut cell, width), is_number) in
+        cells.into_iter().zip(widths).zip(NUMBERS).filter(|((_, w), _)| **w > 0)
+    {
+        if cell.chars().count() > *width {
+            cell = cell.chars().take(width.saturating_sub(2)).chain("..".chars()).collect();
+        }
+        let gap = " ".repeat(width.saturating_sub(cell.chars().count()));
         text.push_str(&if is_number { format!("{gap}{cell}") } else { format!("{cell}{gap}") });
-        text.push_str("  ");
+        text.push_str(&" ".repeat(GAP));
     }
     text.trim_end().chars().take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(width: usize) -> [String; 2] {
+        let cells =
+            ["NL-FREE#123456789", "NL", "Amsterdam", "p2p,secure-core", "31", "203.0.113.11:51820", "12.4"];
+        let widths: Vec<usize> =
+            HEAD.iter().zip(cells).map(|(head, cell)| head.len().max(cell.len())).collect();
+        let widths = fit(widths.try_into().unwrap(), width);
+        [HEAD, cells].map(|cells| aligned(cells.map(str::to_owned), &widths, width))
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_less_of_each_server_but_its_name_and_round_trip() {
+        for (width, head, row) in [
+            (
+                90,
+                "NAME               COUNTRY  CITY       FEATURES         LOAD  ENDPOINT             RTT",
+                "NL-FREE#123456789  NL       Amsterdam  p2p,secure-core    31  203.0.113.11:51820  12.4",
+            ),
+            (
+                80,
+                "NAME           COUNTRY  CITY       FEATURES       LOAD  ENDPOINT             RTT",
+                "NL-FREE#123..  NL       Amsterdam  p2p,secure-..    31  203.0.113.11:51820  12.4",
+            ),
+            (
+                60,
+                "NAME        COUNTRY  CITY     LOAD  ENDPOINT             RTT",
+                "NL-FREE#..  NL       Amste..    31  203.0.113.11:51820  12.4",
+            ),
+            (40, "NAME               COUNTRY  LOAD   RTT", "NL-FREE#123456789  NL         31  12.4"),
+            (20, "NAME             RTT", "NL-FREE#1234..  12.4"),
+            (9, "NAME", "NL-FREE#."),
+        ] {
+            let lines = shown(width);
+            assert_eq!(lines.each_ref().map(|l| l.trim_end()), [head.trim_end(), row], "{width}");
+            assert!(lines.iter().all(|l| l.len() <= width));
+        }
+    }
 }
