@@ -6,6 +6,7 @@
 //! is said, and the answers are kept.
 
 mod parts;
+mod process;
 mod start;
 mod trial;
 mod webui;
@@ -33,7 +34,7 @@ pub trait Trial {
     fn pia(&mut self, config: &Config) -> Result<()>;
     /// The version of the qBittorrent behind this WebUI; exit 10 when it refuses the credentials.
     fn qbittorrent(&mut self, settings: &Qbittorrent) -> Result<String>;
-    /// The settings files of this machine's users, the caller's first.
+    /// The settings files of the qBittorrents that run and of this machine's users, the caller's first.
     fn local_qbittorrents(&mut self) -> Vec<Local>;
     /// Writes one of them; it keeps its owner and mode.
     fn write_qbittorrent(&mut self, path: &Path, text: &str) -> Result<()>;

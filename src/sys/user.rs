@@ -32,6 +32,18 @@ pub fn all() -> Vec<(String, PathBuf)> {
     names.filter_map(|name| Some((name.to_owned(), home_where(&text, |login, _| login == name)?))).collect()
 }
 
+/// The name and home of a user id.
+pub fn of(uid: u32) -> Option<(String, PathBuf)> {
+    let (text, uid) = (passwd(), uid.to_string());
+    let name = text.lines().find_map(|l| {
+        let mut fields = l.split(':');
+        let (name, id) = (fields.next()?, fields.nth(1)?);
+        (id == uid).then(|| name.to_owned())
+    })?;
+    let home = home_where(&text, |_, id| id == uid)?;
+    Some((name, home))
+}
+
 fn passwd() -> String {
     fs::read(PASSWD).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

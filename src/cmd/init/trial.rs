@@ -1,6 +1,7 @@
 //! What `init` tries, for real: logins over the network, the WebUI over loopback or the LAN.
 
-use super::webui::{SETTINGS, is_below, is_qbittorrent};
+use super::process::{self, Process};
+use super::webui::{SETTINGS, is_below};
 use super::{Ask, Local, ProtonTrial, Trial};
 use crate::cli::ProtonLogin;
 use crate::cmd::outside::Outside;
@@ -14,6 +15,7 @@ use crate::provider::proton::{self, LoginBy, Proton};
 use crate::sys::files::{Disk, FileImage, Files};
 use crate::sys::http::Client;
 use crate::sys::{clock, resolve, user};
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,15 @@ const SETTINGS_MOST: usize = 1 << 20;
 
 /// The real [`Trial`].
 pub struct Real {
-    pub dir: PathBuf,
+    dir: PathBuf,
+    /// Those that ran at any look: one that was stopped meanwhile tells nobody where its settings are.
+    seen: Vec<Process>,
+}
+
+impl Real {
+    pub fn new(dir: &Path) -> Real {
+        Real { dir: dir.to_owned(), seen: Vec::new() }
+    }
 }
 
 impl Trial for Real {
@@ -64,17 +74,28 @@ impl Trial for Real {
     }
 
     fn local_qbittorrents(&mut self) -> Vec<Local> {
-        let mut users = user::all();
+        let running = process::all();
+        let fresh = running.iter().filter(|p| !self.seen.contains(p)).cloned().collect::<Vec<_>>();
+        self.seen.extend(fresh);
+        let by_process = self.seen.iter().map(|p| (p.user.clone(), of_process(p)));
+        let by_home = user::all().into_iter().map(|(user, home)| (user, below(&home)));
+        let mut found: Vec<(String, PathBuf)> =
+            by_process.chain(by_home).filter_map(|(user, path)| Some((user, path?))).collect();
         // Who called us by sudo is meant first.
         let caller = user::sudo_user().map(|(name, _)| name);
-        users.sort_by_key(|(name, _)| Some(name) != caller.as_ref());
-        users.dedup_by(|a, b| a.1 == b.1);
-        let running = running_qbittorrents();
-        let found = users.into_iter().filter_map(|(user, home)| {
-            let path = home.join(SETTINGS).canonicalize().ok().filter(|path| is_below(&home, path))?;
+        found.sort_by_key(|(name, _)| Some(name) != caller.as_ref());
+        let mut paths = HashSet::new();
+        found.retain(|(_, path)| paths.insert(path.clone()));
+        let found = found.into_iter().filter_map(|(user, path)| {
             let owner = fs::metadata(&path).ok()?.uid();
             let text = String::from_utf8(Disk.read(&path, SETTINGS_MOST).ok()?).ok()?;
-            Some(Local { user, path, text, is_running: running.contains(&owner) })
+            // One whose settings are not found may be this one.
+            let is_it = |p: &Process| match p.settings.canonicalize() {
+                Ok(settings) => settings == path,
+                Err(_) => p.uid == owner,
+            };
+            let is_running = running.iter().any(is_it);
+            Some(Local { user, path, text, is_running })
         });
         found.collect()
     }
@@ -88,15 +109,17 @@ impl Trial for Real {
     }
 }
 
-/// The users whose qBittorrent runs.
-fn running_qbittorrents() -> Vec<u32> {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let is_one = |dir: &Path| fs::read_to_string(dir.join("comm")).is_ok_and(|comm| is_qbittorrent(&comm));
-    processes
-        .map(|p| p.path())
-        .filter(|dir| is_one(dir))
-        .filter_map(|dir| Some(fs::metadata(dir).ok()?.uid()))
-        .collect()
+/// The file of a user's qBittorrent that is started without arguments.
+fn below(home: &Path) -> Option<PathBuf> {
+    home.join(SETTINGS).canonicalize().ok().filter(|path| is_below(home, path))
+}
+
+/// The file of one that runs. Elsewhere than at home, it counts where its user may write it: root writes nothing on
+/// behalf of somebody who could not.
+fn of_process(process: &Process) -> Option<PathBuf> {
+    let path = process.settings.canonicalize().ok()?;
+    let is_its = |path: &Path| fs::metadata(path).is_ok_and(|meta| meta.uid() == process.uid);
+    (path.is_file() && is_its(&path) && path.parent().is_some_and(is_its)).then_some(path)
 }
 
 /// The person at the terminal, as the login asks. A refused password is asked for by `init` itself.

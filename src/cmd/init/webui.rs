@@ -140,11 +140,6 @@ fn set(text: &str, key: &str, value: &str) -> String {
     }
 }
 
-/// Whether `/proc/PID/comm` names a qBittorrent, whichever it is; names are cut at 15 characters (proc_pid_comm(5)).
-pub fn is_qbittorrent(comm: &str) -> bool {
-    matches!(comm.trim_end(), "qbittorrent" | "qbittorrent-nox")
-}
-
 /// Whether a file below this home is really there, and not by way of a symlink elsewhere.
 pub fn is_below(home: &Path, canonical: &Path) -> bool {
     home.canonicalize().is_ok_and(|home| canonical.starts_with(home))
