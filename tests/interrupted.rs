@@ -117,14 +117,16 @@ fn the_wait_for_another_pvpn_ends_with_an_interrupt() {
             &["connect", "--provider", "pia"],
             &["connect", "--provider", "pia", "--foreground"],
         ];
-        for args in commands {
+        for (args, signal) in
+            commands.into_iter().zip([Signal::SIGINT, Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1])
+        {
             let mut child = command(args).spawn().unwrap();
             let mut said = BufReader::new(child.stderr.take().unwrap());
             let mut line = String::new();
             while !line.ends_with("waiting for another pvpn to end\n") {
                 assert_ne!(said.read_line(&mut line).unwrap(), 0, "{args:?}: {line}");
             }
-            kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+            kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
             line.clear();
             said.read_to_string(&mut line).unwrap();
             assert_eq!(line, "pvpn: interrupted: nothing was begun\n", "{args:?}");

@@ -2,6 +2,7 @@
 
 use super::outside::Outside;
 use super::place;
+use super::waiting::Waiting;
 use crate::cli;
 use crate::cli::Global;
 use crate::config::{Config, Fastest};
@@ -47,7 +48,10 @@ pub fn run(global: &Global, filter: &cli::Filter, json: bool) -> Result<Exit> {
     };
     let resolver = Resolver::new(resolve::outside_servers(), Egress::outside());
     let measure = &mut |servers: &[&Server]| measure_all(servers, &resolver);
-    let listing = with_provider(&config, kind, |p| list(p, filter, &config, measure))?;
+    let waiting = (kind != ProviderKind::File).then(|| Waiting::show("reading the server list"));
+    let listing = with_provider(&config, kind, |p| list(p, filter, &config, measure));
+    drop(waiting);
+    let listing = listing?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let written = listing.emit(shape, &mut |text| out.write_all(text.as_bytes())).and_then(|()| out.flush());
     match written {

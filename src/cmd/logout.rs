@@ -1,6 +1,7 @@
 //! `logout`: ends a provider's session, there and here.
 
 use super::outside::Outside;
+use super::waiting::Waiting;
 use super::{place, print};
 use crate::cli::Global;
 use crate::error::{Error, Exit, Result};
@@ -27,10 +28,13 @@ pub fn run(global: &Global, provider: Option<ProviderKind>) -> Result<Exit> {
     }
     let _outside = Outside::open(&config.dir)?;
     let http = Client::new(resolve::outside_servers());
-    let text = match kind {
-        ProviderKind::Pia => pia(&mut Pia::new(&config, &http, &Disk, &clock::System)?)?,
-        _ => proton(&mut Proton::new(&config, &http, &Disk, &clock::System)?)?,
+    let waiting = Waiting::show("ending the session");
+    let ended = match kind {
+        ProviderKind::Pia => pia(&mut Pia::new(&config, &http, &Disk, &clock::System)?),
+        _ => proton(&mut Proton::new(&config, &http, &Disk, &clock::System)?),
     };
+    drop(waiting);
+    let text = ended?;
     if global.quiet { Ok(Exit::Done) } else { print(&format!("{text}\n")) }
 }
 

@@ -15,6 +15,7 @@ mod outside;
 pub mod status;
 mod supervisor;
 mod unbind;
+mod waiting;
 mod webui;
 
 use crate::cli::{Command, Global, Invocation, help};

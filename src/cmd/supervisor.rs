@@ -26,6 +26,7 @@ const LOCK_WAIT: Duration = secs(8);
 const LOOK_AGAIN: Duration = millis(30);
 /// Chosen: a wait that a person notices.
 const MOMENT: Duration = millis(500);
+const CHOOSING: &str = "choosing a server";
 /// Undoing a connect is bounded by what `disconnect` may take (contract).
 const UNDO: Duration = secs(10);
 /// What is asked for and granted at once is answered by then.
@@ -87,7 +88,9 @@ impl<'s> Wait<'s> {
         }
         let fds: Vec<_> = self.signals.iter().map(|s| ((), s.as_fd(), Interest::Read)).collect();
         self.poll.wait(&fds, Some(now + LOOK_AGAIN)).doing(|| "wait for another pvpn")?;
-        match self.signals.is_some_and(is_interrupt) {
+        // A service manager that restarts what has not begun uses the third. A terminal that goes stops nothing here.
+        let ends = [Signal::Interrupt, Signal::Terminate, Signal::HandOver];
+        match self.signals.is_some_and(|signals| came(signals, &ends)) {
             true => Err(Error::new(Exit::Interrupted, "interrupted: nothing was begun")),
             false => Ok(()),
         }
@@ -109,9 +112,12 @@ pub fn ask(
         match reach(&mut wait)? {
             Reached::Nobody(lock) => return alone(lock, &signals),
             Reached::Supervisor(mut connection) => {
+                let what =
+                    if matches!(ask, Ask::Connect(_)) { CHOOSING } else { "waiting for the supervisor" };
+                let limit = end.since(clock::System.now());
                 // Whoever can't be written to is going as well.
                 if connection.send(&ask.emit()).is_ok()
-                    && let Some(exit) = follow(global, connection, &signals, end.since(clock::System.now()))?
+                    && let Some(exit) = follow(global, connection, &signals, what, limit)?
                 {
                     return Ok(exit);
                 }
@@ -166,37 +172,44 @@ pub fn follow_own(
     signals: &Signals,
     limit: Duration,
 ) -> Result<Exit> {
-    follow(global, connection, signals, limit)?.ok_or_else(without_a_word)
+    follow(global, connection, signals, CHOOSING, limit)?.ok_or_else(without_a_word)
 }
 
 fn without_a_word() -> Error {
     Error::failed("the supervisor ended without a word; its log, pvpn.log, may say why")
 }
 
-/// Shows what comes until the end of the request. Ctrl-C asks for it to be undone, once. `None`: the supervisor went
-/// before it said anything.
+/// Shows what comes until the end of the request, and `what` is waited for when nothing comes for a moment. Ctrl-C asks
+/// for it to be undone, once. `None`: the supervisor went before it said anything.
 fn follow(
     global: &Global,
     mut connection: Connection,
     signals: &Signals,
+    what: &str,
     limit: Duration,
 ) -> Result<Option<Exit>> {
     let mut poll = Poll::new().doing(|| "make a timer")?;
-    let mut until = after(limit);
+    let (mut until, mut say_at) = (after(limit), Some(after(MOMENT)));
     let (mut interrupted, mut heard) = (false, false);
     loop {
-        if clock::System.now() >= until {
+        let now = clock::System.now();
+        if say_at.take_if(|at| now >= *at).is_some() {
+            note(global, what);
+        }
+        if now >= until {
             return Err(Error::failed(format!(
                 "the supervisor has not answered within {} s; see its log, pvpn.log",
                 limit.as_secs()
             )));
         }
         let fds = [(true, signals.as_fd(), Interest::Read), (false, connection.as_fd(), Interest::Read)];
-        let ready = poll.wait(&fds, Some(until)).doing(|| "wait for the supervisor")?;
+        let wake_at = say_at.map_or(until, |at| at.min(until));
+        let ready = poll.wait(&fds, Some(wake_at)).doing(|| "wait for the supervisor")?;
         for (is_signal, _) in ready {
             if is_signal {
-                if is_interrupt(signals) && !interrupted {
-                    interrupted = true;
+                let ends = [Signal::Interrupt, Signal::Terminate, Signal::Reload];
+                if came(signals, &ends) && !interrupted {
+                    (interrupted, say_at) = (true, None);
                     note(global, "interrupted: undoing what was begun");
                     connection.send(&Ask::Cancel.emit()).doing(|| "ask the supervisor to stop")?;
                     until = after(UNDO);
@@ -205,7 +218,7 @@ fn follow(
             }
             match hear(global, &mut connection)? {
                 Told::Nothing => {}
-                Told::Something => heard = true,
+                Told::Something => (heard, say_at) = (true, None),
                 Told::End(end) => return end.map(Some),
                 Told::Gone if heard || interrupted => return Err(without_a_word()),
                 Told::Gone => return Ok(None),
@@ -214,10 +227,11 @@ fn follow(
     }
 }
 
-fn is_interrupt(signals: &Signals) -> bool {
+/// Whether one of these came; all that came are taken.
+fn came(signals: &Signals, wanted: &[Signal]) -> bool {
     let mut seen = false;
     while let Ok(Some(signal)) = signals.read() {
-        seen |= matches!(signal, Signal::Interrupt | Signal::Terminate | Signal::Reload);
+        seen |= wanted.contains(&signal);
     }
     seen
 }

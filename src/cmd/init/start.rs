@@ -26,7 +26,7 @@ pub fn start(global: &Global, mut args: Init) -> Result<Exit> {
     let mut person = Terminal;
     let is_asked = !args.non_interactive && terminal::is_interactive();
     let ask: Option<&mut dyn super::Ask> = if is_asked { Some(&mut person) } else { None };
-    let mut trial = Real::new(&place.dir);
+    let mut trial = Real::new(&place.dir, is_asked);
     let text = before.as_deref().unwrap_or_default();
     let outcome = super::run(&args, text, (&place.dir, &place.home), ask, &mut trial)?;
     if before.is_none() && outcome.text.is_empty() {

@@ -5,6 +5,7 @@ use super::webui::{SETTINGS, is_below};
 use super::{Ask, Local, ProtonTrial, Trial};
 use crate::cli::ProtonLogin;
 use crate::cmd::outside::Outside;
+use crate::cmd::waiting::Waiting;
 use crate::cmd::webui;
 use crate::config::secret::Secret;
 use crate::config::{Config, Qbittorrent, load};
@@ -14,7 +15,7 @@ use crate::provider::pia::Pia;
 use crate::provider::proton::{self, LoginBy, Proton};
 use crate::sys::files::{Disk, FileImage, Files};
 use crate::sys::http::Client;
-use crate::sys::{clock, resolve, user};
+use crate::sys::{clock, resolve, terminal, user};
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -28,19 +29,27 @@ const SETTINGS_MOST: usize = 1 << 20;
 /// The real [`Trial`].
 pub struct Real {
     dir: PathBuf,
+    /// Somebody is asked, and told what is tried.
+    is_asked: bool,
     /// Those that ran at any look: one that was stopped meanwhile tells nobody where its settings are.
     seen: Vec<Process>,
 }
 
 impl Real {
-    pub fn new(dir: &Path) -> Real {
-        Real { dir: dir.to_owned(), seen: Vec::new() }
+    pub fn new(dir: &Path, is_asked: bool) -> Real {
+        Real { dir: dir.to_owned(), is_asked, seen: Vec::new() }
+    }
+
+    /// For those who are not told otherwise.
+    fn show(&self, what: &str) -> Option<Waiting> {
+        (!self.is_asked).then(|| Waiting::show(what))
     }
 }
 
 impl Trial for Real {
     fn proton(&mut self, login: &ProtonTrial<'_>, ask: Option<&mut dyn Ask>) -> Result<String> {
         let _outside = Outside::open(&self.dir)?;
+        let _waiting = self.show("logging in to Proton");
         let http = Client::new(resolve::outside_servers());
         let mut proton = Proton::new(login.config, &http, &Disk, &clock::System)?;
         let mut known = proton.credentials()?;
@@ -61,6 +70,7 @@ impl Trial for Real {
 
     fn pia(&mut self, config: &Config) -> Result<()> {
         let _outside = Outside::open(&self.dir)?;
+        let _waiting = self.show("logging in to PIA");
         let http = Client::new(resolve::outside_servers());
         Pia::new(config, &http, &Disk, &clock::System)?.log_in()
     }
@@ -70,6 +80,7 @@ impl Trial for Real {
         let pass = load::password(settings.pass.as_ref(), settings.pass_file.as_deref(), &read)
             .doing(|| "[qbittorrent]")?;
         let known = sync::Settings::new(settings, pass);
+        let _waiting = Waiting::show("asking qBittorrent for its version");
         webui::version(&Client::new(Vec::new()), &known.url, &known.auth)
     }
 
@@ -164,8 +175,9 @@ impl proton::Ask for Nobody {
 
     fn show_code(&mut self, code: &str, url: &str) {
         // Standard error may be closed; the login then ends by its own limit.
-        let _ = crate::sys::terminal::eprint(&format!(
-            "Open {url} where you are logged in, and approve the code {code}\n"
+        let _ = terminal::eprint(&format!(
+            "{}Open {url} where you are logged in, and approve the code {code}\n",
+            terminal::clear_line()
         ));
     }
 }
