@@ -79,6 +79,17 @@ impl Error {
         self.exit
     }
 
+    /// What to do next, for a text that names no command.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self.exit {
+            _ if self.text.contains('`') => None,
+            Exit::LoginRefused => Some("`pvpn init` asks for the login again"),
+            Exit::NoServer => Some("`pvpn list` shows the servers there are"),
+            Exit::Provider | Exit::NoHandshake => Some("`pvpn doctor` looks at the way there"),
+            _ => None,
+        }
+    }
+
     pub fn with_exit(mut self, exit: Exit) -> Error {
         self.exit = exit;
         self
@@ -119,5 +130,19 @@ pub trait Doing<T> {
 impl<T, E: Into<Error>> Doing<T> for std::result::Result<T, E> {
     fn doing<S: fmt::Display>(self, what: impl FnOnce() -> S) -> Result<T> {
         self.map_err(|e| e.into().context(what()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_a_person_can_look_into_names_a_command_once() {
+        let advice = |exit, text: &str| Error::new(exit, text).advice().unwrap_or_default();
+        assert!(advice(Exit::Provider, "Proton's API is not reachable: timed out").contains("`pvpn doctor`"));
+        assert!(advice(Exit::NoHandshake, "NL#12 does not answer").contains("`pvpn doctor`"));
+        assert_eq!(advice(Exit::LoginRefused, "the session ended: log in with `pvpn init --proton`"), "");
+        assert_eq!(advice(Exit::Interrupted, "interrupted"), "");
     }
 }

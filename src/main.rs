@@ -13,7 +13,8 @@ fn main() -> ExitCode {
         Ok(exit) => exit,
         Err(e) => {
             // Standard error may be closed; there is nobody else to tell.
-            let _ = writeln!(io::stderr(), "pvpn: {e}");
+            let advice = e.advice().map(|text| format!("; {text}")).unwrap_or_default();
+            let _ = writeln!(io::stderr(), "pvpn: {e}{advice}");
             e.exit()
         }
     };
