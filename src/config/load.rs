@@ -314,20 +314,25 @@ impl Found {
 /// Why nothing can be done in a directory without any configuration. `sudo` is SUDO_USER with the configuration
 /// directory in that home, when there is a configuration in it.
 pub fn no_configuration(dir: &Path, sudo: Option<(&str, &Path)>) -> Error {
-    let here = format!("no configuration in {}", dir.display());
-    Error::new(
-        Exit::BadConfig,
-        match sudo {
-            Some((user, theirs)) => format!(
-                "{here}, but {user} has one: use `--config-dir {}`, or run `pvpn init` as root",
+    match sudo {
+        Some((user, theirs)) => Error::new(
+            Exit::BadConfig,
+            format!(
+                "no configuration in {}, but {user} has one: use `--config-dir {}`, or run `pvpn init` as root",
+                dir.display(),
                 theirs.display()
             ),
-            None => format!(
-                "{here}: run `pvpn init`, or put a WireGuard .conf into {}",
-                dir.join("wireguard").display()
-            ),
-        },
-    )
+        ),
+        None => nothing_in(dir, "no configuration"),
+    }
+}
+
+/// What is missing, and the two ways to have it.
+fn nothing_in(dir: &Path, what: &str) -> Error {
+    let (folder, dir) = (dir.join("wireguard"), dir.display());
+    let text =
+        format!("{what} in {dir}: run `pvpn init`, or put a WireGuard .conf into {}", folder.display());
+    Error::new(Exit::BadConfig, text)
 }
 
 impl Config {
@@ -346,7 +351,8 @@ impl Config {
                 "both proton and pia are set up: choose by --provider, or by provider in [vpn]",
             )),
             (false, false) if found.conf_files => Ok(ProviderKind::File),
-            (false, false) => Err(no_configuration(&self.dir, None)),
+            (false, false) if found.config => Err(nothing_in(&self.dir, "no provider is set up")),
+            (false, false) => Err(nothing_in(&self.dir, "no configuration")),
         }
     }
 }

@@ -31,7 +31,11 @@ pub fn provider(config: &Config) -> Finding {
     let found = load::Found::look(config, &look, &|dir| Disk.list(dir).unwrap_or_default());
     match config.guess_provider(&found) {
         Ok(kind) => Finding::ok("provider", kind.name()),
-        Err(e) => Finding::failed("provider", e.to_string(), "run `pvpn init`"),
+        Err(e) => {
+            let text = e.to_string();
+            let (what, advice) = text.split_once(": ").unwrap_or((&text, "run `pvpn init`"));
+            Finding::failed("provider", what, advice)
+        }
     }
 }
 

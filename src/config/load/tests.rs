@@ -172,7 +172,11 @@ fn the_provider_is_the_one_that_is_set_up() {
     assert_eq!(guess("[protonvpn]\nuser = ..", &files), Ok(ProviderKind::File));
     assert_eq!(guess("[vpn]\nprovider = file\n[pia]\nuser = p1", &session), Ok(ProviderKind::File));
     assert!(guess("[pia]\nuser = p1", &session).unwrap_err().to_string().starts_with("both proton and pia"));
-    assert!(guess("", &Found::default()).unwrap_err().to_string().contains("/etc/p/wireguard"));
+    let missing = |found| guess("", &found).unwrap_err().to_string();
+    let ways = ": run `pvpn init`, or put a WireGuard .conf into /etc/p/wireguard";
+    assert_eq!(missing(Found::default()), format!("no configuration in /etc/p{ways}"));
+    let empty = Found { config: true, ..Found::default() };
+    assert_eq!(missing(empty), format!("no provider is set up in /etc/p{ways}"));
 }
 
 #[test]
