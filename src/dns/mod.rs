@@ -18,6 +18,10 @@ pub const BACKUP: &str = "/etc/resolv.conf.pvpnbak";
 /// Where systemd-resolved lists every server it may ask, those of all links (systemd-resolved.service(8)). It is there
 /// while resolved runs.
 pub const UPLINKS: &str = "/run/systemd/resolve/resolv.conf";
+/// Where it keeps what others told it about a link, a file each, gone when that is reverted (its
+/// src/resolve/resolved-link.c, link_save_user). The list of all servers may stay the same then: it reads our resolver
+/// file as well.
+pub const TOLD: &str = "/run/systemd/resolve/netif";
 /// Our record with resolvconf, the same for every server. Debian's puts names that begin with `tun` before those of
 /// cards (its interface-order(5)).
 pub const RESOLVCONF_RECORD: &str = "tun.pvpn";

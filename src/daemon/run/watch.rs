@@ -12,7 +12,7 @@ use super::{CONTROL, PORT_FILE, RECORD, STATUS, Supervisor, kernel, start};
 use crate::address::IpNet;
 use crate::change::recover::RUN_DIR;
 use crate::change::{Step, TUNNELS};
-use crate::dns::{BACKUP, RESOLV_CONF, UPLINKS};
+use crate::dns::{BACKUP, RESOLV_CONF, TOLD, UPLINKS};
 use crate::error::{Doing, Result};
 use crate::firewall::ruleset::Ruleset;
 use crate::firewall::{OWN_MARK, SYSCTLS};
@@ -90,7 +90,8 @@ impl Watcher {
             self.add(&dir, Hears::Changes);
         }
         // Whoever asks systemd-resolved by other ways than a file has to be heard of as well.
-        if let Some(dir) = Path::new(UPLINKS).parent().filter(|dir| dir.exists()) {
+        for dir in Path::new(UPLINKS).parent().into_iter().chain([Path::new(TOLD)]).filter(|dir| dir.exists())
+        {
             self.add(dir, Hears::Changes);
         }
     }
@@ -167,6 +168,7 @@ impl Supervisor {
         };
         let is_resolver = |p: &PathBuf| {
             [RESOLV_CONF, UPLINKS, "/etc"].map(Path::new).contains(&p.as_path())
+                || p.starts_with(TOLD)
                 || Some(p) == self.watcher.target.as_ref()
         };
         if paths.iter().any(is_resolver) {
