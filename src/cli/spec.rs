@@ -293,7 +293,7 @@ pub const COMMANDS: &[Command] = &[
             switch("drop", "take the tunnel's traffic away for five seconds and show that nothing gets out"),
             switch("yes", "do not ask before --drop"),
         ],
-        examples: &[Example { line: "sudo pvpn check", says: "is anything leaking?" }],
+        examples: &[Example { line: "pvpn check", says: "is anything leaking?" }],
         exits: &[(0, "nothing found"), (3, "disconnected"), (4, "something found")],
     },
     Command {
@@ -311,10 +311,7 @@ pub const COMMANDS: &[Command] = &[
             Kind::Path,
             "write a report for a bug, secrets and addresses left out",
         )],
-        examples: &[Example {
-            line: "sudo pvpn doctor --bundle report.txt",
-            says: "something to send along",
-        }],
+        examples: &[Example { line: "pvpn doctor --bundle report.txt", says: "something to send along" }],
         exits: &[(0, "nothing found"), (4, "something found")],
     },
     Command {
