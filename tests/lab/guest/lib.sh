@@ -278,6 +278,20 @@ exits() {
 }
 mode() { stat --format='%a %U:%G' "$1"; }
 
+# package_lists PACKAGE: dpkg's and apt's, as on a machine that has what the package depends on, and no way to fetch more.
+package_lists() {
+    mkdir -p /var/lib/dpkg/{info,updates,triggers,parts} /var/lib/apt/lists/partial /var/cache/apt/archives/partial /etc/apt
+    touch /var/lib/dpkg/{status,available}
+    : >/etc/apt/sources.list
+    local name _
+    dpkg-deb -f "$1" Depends | tr , '\n' | while read -r name _; do
+        [ -n "$name" ] || continue
+        printf 'Package: %s\nStatus: install ok installed\nMaintainer: lab\nArchitecture: %s\nVersion: 99\nDescription: lab\n\n' \
+            "$name" "$(dpkg --print-architecture)" >>/var/lib/dpkg/status
+        touch "/var/lib/dpkg/info/$name.list"
+    done
+}
+
 # settle: after a scenario. What it left is a failure of that scenario, and is taken away with the lab's own tools.
 settle() {
     local ns

@@ -1,9 +1,9 @@
 # guests: amd64
-# limit: 150
+# limit: 200
 #
 # `pvpn init` typed on a pseudo terminal, against a real qbittorrent-nox whose WebUI is not where it is looked for, then
 # against one whose password nobody knows: each is offered to let this machine in, while it is stopped, and its file
-# keeps its owner and everything else.
+# keeps its owner and everything else, wherever it is.
 . /lab/guest/lib.sh
 
 file=/home/lab/.config/qBittorrent/qBittorrent.conf
@@ -25,7 +25,7 @@ chown -R 1000:1000 /home/lab
 printf '# mine\n[network]\nks_default = true   ; sure\n' >"$CONFIG"/config.ini
 qb_run() {
     setpriv --reuid=1000 --regid=1000 --clear-groups env HOME=/home/lab QT_LOGGING_RULES='*=false' \
-        qbittorrent-nox >"$RUN/qbittorrent.log" 2>&1 </dev/null &
+        qbittorrent-nox "$@" >"$RUN/qbittorrent.log" 2>&1 </dev/null &
     echo $! >"$RUN/qbittorrent.pid"
 }
 qb_run
@@ -83,4 +83,31 @@ TYPED
 check "init --qb has it let this machine in" python3 /lab/guest/typed.py "$RUN"/script pvpn init --qb
 qb_run
 check "and it does" within 60 qb_answers
+
+# One that was started with a profile of its own, elsewhere.
+qb_stop
+elsewhere=/srv/qb/qBittorrent/config/qBittorrent.conf
+mkdir -p "${elsewhere%/*}"
+sed '/LocalHostAuth/d; s/^WebUI.Port=.*/WebUI\\Port=9998/' "$file" >$elsewhere
+chown -R 1000:1000 /srv/qb
+qb_run --profile=/srv/qb
+check "its WebUI is elsewhere, its settings too" within 60 curl -s -o /dev/null --max-time 5 http://127.0.0.1:9998/
+cat >"$RUN"/script <<TYPED
+? Tell qBittorrent the port
+> 
+? Address of its WebUI
+> 
+? $elsewhere belongs to a qBittorrent whose WebUI does not answer
+? Switch lab's WebUI on at port 8080
+> yes
+? It is running
+! kill $(cat "$RUN/qbittorrent.pid"); while [ -e /proc/$(cat "$RUN/qbittorrent.pid") ]; do sleep 0.2; done
+> 
+? start qBittorrent again
+TYPED
+check "init --qb finds its settings by the running program" python3 /lab/guest/typed.py "$RUN"/script pvpn init --qb
+qb_run --profile=/srv/qb
+check "and its WebUI answers" within 60 qb_answers
+qb_stop
+rm -rf /srv/qb
 finish

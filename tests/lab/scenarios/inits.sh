@@ -23,7 +23,7 @@ case $(readlink /proc/1/exe) in *systemd) init=systemd ;; *) init=openrc ;; esac
 files() {
     find / -xdev \( -path /lab -o -path /tmp -o -path /run -o -path /proc -o -path /sys -o -path /dev -o -path /home -o -path /srv \
         -o -path /root/.ssh -o -path /root/resolv.conf -o -path /var/log -o -path /var/tmp -o -path /var/cache \
-        -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /var/lib/urandom -o -path /var/lib/random-seed \
+        -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/lib/systemd -o -path /var/lib/urandom -o -path /var/lib/random-seed \
         -o -path /var/lib/dbus -o -path /var/lib/private \
         -o -path /etc/resolv.conf -o -path /etc/mtab -o -path /etc/motd -o -path /etc/adjtime -o -path '/etc/.pwd.lock' \
         -o -path '/etc/*shadow*' -o -path '/etc/group-' -o -path '/etc/passwd-' -o -path '/etc/init.d/.depend.*' \
@@ -33,6 +33,7 @@ files() {
 nothing_more() { ! comm -13 "$1" "$2" | grep .; }
 kernel() { /lab/guest/snapshot-machine | sed '/^== etc$/,/^== wire/d'; }
 package() { echo /lab/deb/pvpn_*.deb; }
+has_apt() { command -v apt >/dev/null; }
 # The same package, a higher version.
 higher_package() {
     rm -rf /tmp/higher
@@ -40,9 +41,10 @@ higher_package() {
     sed -i 's/^Version: .*/Version: 99.0/' /tmp/higher/DEBIAN/control
     dpkg-deb -Znone -b /tmp/higher /tmp/higher.deb
 }
+# As README says, where there is apt.
 install_it() {
     case $init in
-    systemd) dpkg --force-depends -i "$1" ;;
+    systemd) if has_apt; then apt --yes install "$1"; else dpkg --force-depends -i "$1"; fi ;;
     openrc) sh /lab/pkg/install.sh /lab/bin/pvpn ;;
     esac
 }
@@ -56,7 +58,7 @@ disable_all() {
 }
 remove_it() {
     case $init in
-    systemd) dpkg --purge pvpn ;;
+    systemd) if has_apt; then apt --yes purge pvpn; else dpkg --purge pvpn; fi ;;
     openrc) sh /usr/local/libexec/pvpn/uninstall.sh --purge ;;
     esac
 }
@@ -89,8 +91,8 @@ if [ "$BOOT" = 0 ]; then
     [ "$init" = openrc ] || ln -sf /lib/systemd/system/nftables.service /etc/systemd/system/sysinit.target.wants/
     files >/lab/out/files.before
     touch /lab/noise
-    mkdir -p "$CONFIG" /var/lib/dpkg/{info,updates,triggers,parts}
-    touch /var/lib/dpkg/{status,available}
+    mkdir -p "$CONFIG"
+    package_lists "$(package)"
     chmod -R 0700 /root/.pvpn-cli
     ln -s "$RUN"/wireguard "$CONFIG/wireguard" # made at each boot, by `internet`
     cat >"$CONFIG/config.ini" <<'CONF'

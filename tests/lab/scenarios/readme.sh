@@ -3,8 +3,8 @@
 # boot: systemd
 # carries: pkg
 #
-# README as a person follows it: installed by install.sh, every command of its blocks typed as it is written, the cron
-# lines under cron's empty environment.
+# README as a person follows it: every command of its blocks typed as it is written, the cron lines under cron's empty
+# environment. It is installed by apt and purged by it; then once more by install.sh, for the last line, uninstall.sh.
 . /lab/guest/lib.sh
 
 # What a person's machine has and this one has not: no password is asked here, and the pager is busybox's.
@@ -12,14 +12,45 @@ printf '#!/bin/sh\nexec "$@"\n' >/usr/local/bin/sudo
 chmod 0755 /usr/local/bin/sudo
 ln -sf "$(command -v busybox)" /usr/local/bin/less
 
+rm -f /usr/local/bin/pvpn # the lab's own
+package_lists /lab/deb/pvpn_*.deb
+cp /lab/deb/pvpn_*.deb /root/pvpn_0.1.0_arm64.deb # this machine's, as the page calls it
+check "qbittorrent-nox answers its WebUI" qb_start
+mkdir -p "$CONFIG"/wireguard "$RUN"/typed
+chmod -R 0700 /root/.pvpn-cli
+cp $RUN/wireguard/*.conf "$CONFIG"/wireguard/
+# Before the first line that needs it: installing started nothing.
+cat >"$RUN"/typed/sudo-pvpn-init.before <<'BEFORE'
+. /lab/guest/lib.sh
+check "apt install starts nothing" fails supervisor_lives
+check "and enables the boot service" systemctl --quiet is-enabled pvpn-killswitch
+BEFORE
+cat >"$RUN"/typed/sudo-apt-purge-pvpn <<'TYPED'
+? Do you want to continue
+> y
+TYPED
+cat >"$RUN"/typed/sudo-apt-purge-pvpn.before <<'BEFORE'
+. /lab/guest/lib.sh
+cp -a "$CONFIG" "$RUN"/config-kept
+check "before the purge: connected and closed" connect --server 'NL#12' --ks true
+check "and qBittorrent bound to the tunnel" within 20 qb_pref_is current_network_interface wgpnl
+check "to its address" qb_pref_is current_interface_address 10.2.0.2
+BEFORE
+cat >"$RUN"/typed/sudo-usr-local-libexec-pvpn-uninstall-sh.before <<'BEFORE'
+. /lab/guest/lib.sh
+check "apt purge opened the machine" world_is "$DIRECT"
+check "and took the program away" fails sh -c 'command -v pvpn || pgrep -x pvpn'
+same "qBittorrent has its earlier binding back" "none, none, 6881" \
+    "$(qb_pref '| "\(if .current_network_interface == "" then "none" else . end), \(if .current_interface_address == "" then "none" else . end), \(.listen_port)"')"
+check "nothing is left" fails sh -c 'ls -d /var/lib/pvpn /run/pvpn /root/.pvpn-cli /etc/init.d/pvpn* /usr/lib/systemd/system/pvpn* /etc/systemd/system/*/pvpn*'
 check "install.sh" sh -c 'cd /lab && sh pkg/install.sh bin/pvpn'
 same "makes the configuration directory, private" '700 root:root' "$(mode "$CONFIG")"
 check "starts nothing" fails supervisor_lives
 check "and enables the boot service" systemctl --quiet is-enabled pvpn-killswitch
-check "qbittorrent-nox answers its WebUI" qb_start
-mkdir -p "$CONFIG"/wireguard "$RUN"/typed
-cp $RUN/wireguard/*.conf "$CONFIG"/wireguard/
-chmod 0700 "$CONFIG"/wireguard
+mkdir -p "$CONFIG" && cp -a "$RUN"/config-kept/. "$CONFIG"
+check "connected once more" connect --server 'NL#12' --ks true
+check "qBittorrent is bound again" within 20 qb_pref_is current_network_interface wgpnl
+BEFORE
 cat >"$RUN"/typed/sudo-pvpn-init <<'TYPED'
 ? Provider (proton, pia, or file
 > file
@@ -113,7 +144,18 @@ check "restored by the line in its comment" tar -C /root -xzpf /root/pvpn-backup
 check "everything is back" diff -r "$CONFIG" "$RUN/config-before"
 
 sh /usr/local/libexec/pvpn/uninstall.sh --purge >/dev/null
-rm -rf /root/pvpn-backup /root/pvpn-backup.tar.gz /usr/local/bin/sudo /usr/local/bin/less /tmp/gluetun
+
+# -- what README says of `apt remove` and `apt purge`
+check "installed by apt once more" apt --yes install /root/pvpn_0.1.0_arm64.deb
+hash -r
+mkdir -p "$CONFIG" && cp -a "$RUN"/config-kept/. "$CONFIG"
+check "connected" connect --server 'NL#12' --ks true
+check "apt remove" apt --yes remove pvpn
+check "opens the machine" world_is "$DIRECT"
+check "keeps the configuration and what it knows" test -s "$CONFIG"/config.ini -a -d /var/lib/pvpn
+check "apt purge of what was removed" apt --yes purge pvpn
+check "deletes both" fails sh -c 'ls -d /var/lib/pvpn /root/.pvpn-cli'
+rm -rf /root/pvpn_*.deb /root/pvpn-backup /root/pvpn-backup.tar.gz /usr/local/bin/sudo /usr/local/bin/less /tmp/gluetun
 systemctl daemon-reload
 install -m 0755 /lab/bin/pvpn /usr/local/bin/pvpn
 finish
