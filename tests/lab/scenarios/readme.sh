@@ -1,5 +1,5 @@
 # guests: amd64
-# limit: 300
+# limit: 360
 # boot: systemd
 # carries: pkg
 #
