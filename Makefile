@@ -22,7 +22,7 @@ PACKAGES := qemu-system-x86 qemu-system-arm mmdebstrap cpio kmod e2fsprogs xz-ut
 # The kernel tests of `cargo test`, in namespaces of their own, and certificates for their servers.
 PACKAGES += iproute2 nftables util-linux gcc libc6-dev openssl
 # What reads the scripts, units and packages in pkg/.
-PACKAGES += shellcheck systemd binutils
+PACKAGES += shellcheck systemd binutils groff-base zsh fish
 # The aarch64 build: a compiler and a standard library of one version, and a linker.
 PACKAGES += rustc-web cargo-web libstd-rust-web-dev libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 ifeq ($(shell command -v cargo),)

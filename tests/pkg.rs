@@ -6,6 +6,8 @@ mod install;
 mod pages;
 #[path = "pkg/services.rs"]
 mod services;
+#[path = "pkg/shells.rs"]
+mod shells;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
