@@ -282,7 +282,7 @@ mode() { stat --format='%a %U:%G' "$1"; }
 package_lists() {
     mkdir -p /var/lib/dpkg/{info,updates,triggers,parts} /var/lib/apt/lists/partial /var/cache/apt/archives/partial /etc/apt
     touch /var/lib/dpkg/{status,available}
-    : >/etc/apt/sources.list
+    rm -f /etc/apt/sources.list
     local name _
     dpkg-deb -f "$1" Depends | tr , '\n' | while read -r name _; do
         [ -n "$name" ] || continue

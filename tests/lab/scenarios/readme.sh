@@ -1,5 +1,5 @@
 # guests: amd64
-# limit: 360
+# limit: 420
 # boot: systemd
 # carries: pkg
 #
@@ -155,7 +155,8 @@ check "opens the machine" world_is "$DIRECT"
 check "keeps the configuration and what it knows" test -s "$CONFIG"/config.ini -a -d /var/lib/pvpn
 check "apt purge of what was removed" apt --yes purge pvpn
 check "deletes both" fails sh -c 'ls -d /var/lib/pvpn /root/.pvpn-cli'
-rm -rf /root/pvpn_*.deb /root/pvpn-backup /root/pvpn-backup.tar.gz /usr/local/bin/sudo /usr/local/bin/less /tmp/gluetun
+rm -rf /root/pvpn_*.deb /root/pvpn-backup /root/pvpn-backup.tar.gz /usr/local/bin/sudo /usr/local/bin/less /tmp/gluetun \
+    /etc/init.d/.depend.* # update-rc.d's
 systemctl daemon-reload
 install -m 0755 /lab/bin/pvpn /usr/local/bin/pvpn
 finish
