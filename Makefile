@@ -47,6 +47,9 @@ check: setup ## format, lints, import rules, every test but the lab's
 	$(CARGO) clippy -q --all-targets -- -D warnings
 	$(CARGO) test -q
 	python3 -B tests/bench/check.py
+	cp Cargo.lock tests/bench/
+	$(CARGO) fmt --check --manifest-path tests/bench/Cargo.toml
+	CARGO_TARGET_DIR=target $(CARGO) clippy -q --manifest-path tests/bench/Cargo.toml -- -D warnings
 
 # Release binaries need nothing of the machine they run on: linked statically, at a fixed address, so that a start costs
 # neither a dynamic linker nor relocations (`pvpn status` from cron is mostly its own start), and without the tables for
