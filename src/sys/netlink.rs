@@ -91,6 +91,8 @@ impl Ack {
 pub struct Socket {
     fd: OwnedFd,
     seq: u32,
+    /// A WireGuard device is read with its private key.
+    hears_keys: bool,
 }
 
 impl AsFd for Socket {
@@ -136,7 +138,7 @@ impl Socket {
         let timeout = TimeVal::new(RECV_TIMEOUT.as_secs() as _, 0);
         socket::setsockopt(&fd, sockopt::ReceiveTimeout, &timeout)?;
         socket::bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
-        Ok(Socket { fd, seq: 0 })
+        Ok(Socket { fd, seq: 0, hears_keys: protocol == SockProtocol::NetlinkGeneric })
     }
 
     /// Asks for a change and waits for its ACK.
@@ -281,11 +283,13 @@ impl Socket {
         &self,
         see: impl FnMut(&Frame<'_>) -> io::Result<Option<T>>,
     ) -> io::Result<Option<T>> {
-        let mut buffer = vec![0; DATAGRAM_MAX];
-        let len = receive_from_kernel(&self.fd, &mut buffer)?;
-        let seen = first_seen(&buffer[..len], see);
-        // A WireGuard device is read with its private key. Only what came is wiped: all 64 KiB take longer than the rest.
-        buffer[..len].zeroize();
+        let mut datagram = Vec::with_capacity(DATAGRAM_MAX);
+        receive_from_kernel(&self.fd, &mut datagram)?;
+        let seen = first_seen(&datagram, see);
+        // Only what came is touched: all 64 KiB take longer than the rest.
+        if self.hears_keys {
+            datagram.as_mut_slice().zeroize();
+        }
         seen
     }
 }
@@ -321,18 +325,18 @@ fn set_option(fd: &OwnedFd, option: libc::c_int, value: u32) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// One datagram of the kernel's; those of other senders are dropped.
-fn receive_from_kernel(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
+/// One datagram of the kernel's, into the capacity of an empty buffer; those of other senders are dropped.
+fn receive_from_kernel(fd: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<()> {
     loop {
         // SAFETY: sockaddr_nl is plain old data, for which all zeroes is valid.
         let mut from: libc::sockaddr_nl = unsafe { mem::zeroed() };
         let mut from_len = mem::size_of::<libc::sockaddr_nl>() as libc::socklen_t;
-        // SAFETY: buffer and address outlive the call, and their lengths are theirs.
+        // SAFETY: buffer and address outlive the call; as many bytes as said may be written to both.
         let len = unsafe {
             libc::recvfrom(
                 fd.as_raw_fd(),
                 buffer.as_mut_ptr().cast(),
-                buffer.len(),
+                buffer.capacity(),
                 libc::MSG_TRUNC,
                 ptr::from_mut(&mut from).cast(),
                 &mut from_len,
@@ -348,10 +352,12 @@ fn receive_from_kernel(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
         if from.nl_pid != 0 {
             continue;
         }
-        if len > buffer.len() {
+        if len > buffer.capacity() {
             return Err(refused(libc::EMSGSIZE, "netlink answer too long"));
         }
-        return Ok(len);
+        // SAFETY: the kernel has just written this many bytes, and they fit.
+        unsafe { buffer.set_len(len) };
+        return Ok(());
     }
 }
 

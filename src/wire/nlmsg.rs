@@ -14,6 +14,8 @@ use std::net::IpAddr;
 pub const HEADER_LEN: usize = 16;
 /// Bytes of `struct nlattr`.
 const ATTR_LEN: usize = 4;
+/// Most messages are shorter, so that they are made without being moved; chosen.
+const BODY_MOSTLY: usize = 256;
 
 // Message kinds (linux/netlink.h).
 pub const NLMSG_ERROR: u16 = 2;
@@ -70,7 +72,8 @@ pub struct Message {
 impl Message {
     /// `header` is the family's fixed part: `rtmsg`, `nfgenmsg`, `genlmsghdr` and so on.
     pub fn new(kind: u16, flags: u16, header: &[u8]) -> Message {
-        let mut m = Message { kind, flags, body: header.to_vec(), too_long: false };
+        let mut m = Message { kind, flags, body: Vec::with_capacity(BODY_MOSTLY), too_long: false };
+        m.body.extend_from_slice(header);
         m.pad();
         m
     }
