@@ -106,6 +106,19 @@ fn a_command_that_is_killed_in_a_request_does_so_too() {
 }
 
 #[test]
+fn a_doctor_that_waits_for_an_answer_ends_the_same_way() {
+    in_namespace("a_doctor_that_waits_for_an_answer_ends_the_same_way", || {
+        let silent = closed_machine();
+        let config = format!("[qbittorrent]\nurl = http://{}\n", silent.local_addr().unwrap());
+        fs::write(format!("{DIR}/config.ini"), config).unwrap();
+        let child = command(&["doctor"]).spawn().unwrap();
+        let _asked = silent.accept().unwrap();
+        let (status, said) = end(child, Signal::SIGINT);
+        assert_eq!((status.code(), said.as_str()), (Some(130), "pvpn: interrupted\n"));
+    });
+}
+
+#[test]
 fn the_wait_for_another_pvpn_ends_with_an_interrupt() {
     in_namespace("the_wait_for_another_pvpn_ends_with_an_interrupt", || {
         let _silent = closed_machine();

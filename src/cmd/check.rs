@@ -5,6 +5,7 @@ mod attempt;
 mod drop;
 mod look;
 
+use super::waiting::interruptible;
 use super::{place, print, status, supervisor};
 use crate::change::state;
 use crate::cli::Global;
@@ -47,6 +48,7 @@ pub fn run(global: &Global, flags: Flags) -> Result<Exit> {
         let question = "this takes the tunnel's traffic away for five seconds; go on?";
         super::confirm(flags.yes, question)?;
     }
+    let _ending = interruptible(|| ())?;
     let mut findings = prove(&scene, &config);
     if flags.drop {
         findings.push(scene.drop_traffic()?);

@@ -8,6 +8,7 @@ mod ports;
 mod redact;
 mod setup;
 
+use super::waiting::interruptible;
 use super::{note, place, print, status};
 use crate::change::{Changes, state};
 use crate::cli::Global;
@@ -32,6 +33,7 @@ const CONF_MOST: usize = 256 << 10;
 
 pub fn run(global: &Global, file: Option<&Path>) -> Result<Exit> {
     super::need_root("doctor")?;
+    let _ending = interruptible(|| ())?;
     let dir = place(global).dir;
     let snapshot = status::current();
     let config = setup::load(&dir);

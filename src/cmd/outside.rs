@@ -7,6 +7,7 @@
 //! the next command waits for. Were that process killed as well, the way out would stay until the next command that
 //! loads rules; it leads out programs of root that set our mark, and nobody else.
 
+use super::waiting::interruptible;
 use super::{after, offline, supervisor};
 use crate::change::state;
 use crate::daemon::control::{Ask, Loan, Tell};
@@ -18,7 +19,6 @@ use crate::sys::control::Connection;
 use crate::sys::files::{Disk, Lock};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::signal::{Ending, Signals};
-use crate::sys::terminal;
 use crate::sys::user;
 use crate::time::{Duration, secs};
 use std::io::{Read, Write};
@@ -52,13 +52,8 @@ impl Outside {
             Way::Opened(stream) => Some(stream.try_clone().doing(|| "keep a connection")?),
             Way::Free | Way::Lent(_) => None,
         };
-        let ending = Ending::watch(move || {
-            opened.iter().for_each(close);
-            // What was measured is not shown; a terminal that is gone has nobody to tell.
-            let _ = terminal::eprint(&format!("{}pvpn: interrupted\n", terminal::clear_line()));
-            std::process::exit(i32::from(Exit::Interrupted.code()));
-        });
-        Ok(Outside { ending: Some(ending.doing(|| "listen for signals")?), way })
+        let ending = interruptible(move || opened.iter().for_each(close))?;
+        Ok(Outside { ending: Some(ending), way })
     }
 }
 
