@@ -162,6 +162,15 @@ mod tests {
     }
 
     #[test]
+    fn an_ending_that_nobody_asked_for_leaves_nothing_behind() {
+        let before = SigSet::thread_get_mask().unwrap();
+        let ending = Ending::watch(|| unreachable!()).unwrap();
+        assert!(SigSet::thread_get_mask().unwrap().contains(Number::SIGINT));
+        drop(ending);
+        assert_eq!(SigSet::thread_get_mask().unwrap(), before);
+    }
+
+    #[test]
     fn signals_come_as_values_once_each() {
         let signals = Signals::block().unwrap();
         assert_eq!(signals.read().unwrap(), None);
