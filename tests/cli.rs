@@ -98,20 +98,8 @@ fn help_is_there_on_every_level_and_needs_nothing() {
         assert_eq!((code(&page), err(&page).as_str()), (0, ""));
         assert!(out(&page).contains("COMMANDS"));
     }
-    for command in [
-        "init",
-        "connect",
-        "c",
-        "disconnect",
-        "d",
-        "status",
-        "s",
-        "list",
-        "killswitch",
-        "check",
-        "doctor",
-        "logout",
-    ] {
+    let commands = "init connect c disconnect d status s list killswitch check doctor logout";
+    for command in commands.split(' ') {
         let (before, behind) = (pvpn(&["help", command]), pvpn(&[command, "--help"]));
         assert_eq!((code(&before), code(&behind)), (0, 0), "{command}");
         assert_eq!(out(&before), out(&behind), "{command}");
@@ -390,4 +378,17 @@ fn a_person_who_came_by_ssh_is_not_cut_off_without_a_word() {
     let text = out(&done);
     let wanted = "1 off 1 1 off 0 on kill switch off 0 on";
     assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "), wanted, "{text}{}", err(&done));
+}
+
+#[test]
+fn without_a_supervisor_disconnect_takes_the_port_from_every_place_it_was_published_in() {
+    let script = "
+        mkdir -p $PVPN_CONFIG_DIR /run/pvpn /run/second
+        echo '[port_forwarding]\nfile = /run/second/port' > $PVPN_CONFIG_DIR/config.ini
+        echo 40123 | tee /run/pvpn/forwarded_port > /run/second/port
+        $PVPN disconnect; ls /run/second /run/pvpn";
+    let Some(done) = in_a_machine_of_its_own(script) else { return };
+    let text = out(&done);
+    assert!(text.contains("lock"), "{text}{}", err(&done));
+    assert!(!text.contains("port\n"), "{text}{}", err(&done));
 }

@@ -13,7 +13,7 @@ use crate::firewall::{self, DnsPolicy, Policy, TunnelPolicy};
 use crate::status::{Snapshot, State};
 use crate::sys::files::{Durable, Lock};
 use crate::sys::{Machine as _, System};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The machine, with the lock that a supervisor would hold.
 pub struct Machine {
@@ -67,8 +67,13 @@ impl Machine {
             self.load(&self.policy(on, None, config_dir))?;
         }
         self.changes.undo_all(&self.sys)?;
-        for path in [RECORD, run::PORT_FILE] {
-            self.sys.files().remove(Path::new(path)).doing(|| format!("remove {path}"))?;
+        let files = self.sys.files();
+        let places = match run::load_config(files, config_dir) {
+            Ok(config) => run::port_places(&config).collect(),
+            Err(_) => vec![PathBuf::from(run::PORT_FILE)],
+        };
+        for path in places.iter().map(PathBuf::as_path).chain([Path::new(RECORD)]) {
+            files.remove(path).doing(|| format!("remove {}", path.display()))?;
         }
         self.write_status(if on { State::Blocked } else { State::Disconnected }, on, config_dir);
         Ok(on)

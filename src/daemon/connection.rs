@@ -279,6 +279,7 @@ impl Daemon {
             addresses: policy.addresses,
             dns: up.ready.connection.tunnel.dns.clone(),
             endpoints: policy.endpoints,
+            peers: up.ready.connection.tunnel.peers.iter().map(|p| p.public_key).collect(),
             mark: policy.mark,
             full: policy.full,
             hold: up.ready.connection.port.clone(),

@@ -3,6 +3,7 @@
 
 use super::wish::{Text as WishText, Wish};
 use crate::address::IpNet;
+use crate::config::secret::PublicKey;
 use crate::firewall::TunnelPolicy;
 use crate::provider::{Country, Endpoint, Features, PortHold, Server};
 use crate::time::UnixTime;
@@ -18,6 +19,8 @@ pub struct Record {
     pub addresses: Vec<IpNet>,
     pub dns: Vec<IpAddr>,
     pub endpoints: Vec<SocketAddr>,
+    /// Of the peers, which tell this tunnel from one that was half put in its place; none in a record of an earlier version.
+    pub peers: Vec<PublicKey>,
     pub mark: u32,
     pub full: bool,
     pub hold: PortHold,
@@ -41,6 +44,7 @@ struct Text {
     addresses: Vec<String>,
     dns: Vec<String>,
     endpoints: Vec<String>,
+    peers: Option<Vec<String>>,
     mark: u32,
     full: bool,
     hold: HoldText,
@@ -89,6 +93,13 @@ struct HoldText {
 }
 
 impl Record {
+    /// Whether the peers that the kernel shows are the recorded ones. A supervisor that was killed while it changed them in place left
+    /// a tunnel to another server than the recorded one.
+    pub fn has_peers(&self, shown: &[PublicKey]) -> bool {
+        let is_there = |key: &PublicKey| shown.contains(key);
+        self.peers.is_empty() || (self.peers.len() == shown.len() && self.peers.iter().all(is_there))
+    }
+
     /// The tunnel as the firewall sees it.
     pub fn policy(&self) -> TunnelPolicy {
         TunnelPolicy {
@@ -111,6 +122,7 @@ impl Record {
             addresses: words(&self.addresses),
             dns: words(&self.dns),
             endpoints: words(&self.endpoints),
+            peers: Some(words(&self.peers)),
             mark: self.mark,
             full: self.full,
             hold: match &self.hold {
@@ -139,6 +151,7 @@ impl Record {
             addresses: values(&t.addresses)?,
             dns: values(&t.dns)?,
             endpoints: values(&t.endpoints)?,
+            peers: t.peers.unwrap_or_default().iter().map(|k| PublicKey::parse(k)).collect::<Option<_>>()?,
             mark: t.mark,
             full: t.full,
             hold: match (t.hold.kind.as_str(), t.hold.gateway, t.hold.text) {
@@ -273,6 +286,7 @@ mod tests {
             addresses: vec!["10.2.0.2/32".parse().unwrap()],
             dns: vec!["10.2.0.1".parse().unwrap()],
             endpoints: vec!["203.0.113.11:51820".parse().unwrap()],
+            peers: vec![PublicKey([7; 32])],
             mark: 0x1076,
             full: true,
             hold,
@@ -303,6 +317,18 @@ mod tests {
                 assert_eq!(Record::parse(&r.emit()), Some(r));
             }
         }
+    }
+
+    #[test]
+    fn a_device_with_another_peer_is_not_the_recorded_one() {
+        let r = record(PortHold::Unavailable("no p2p".into()), Endpoint::Name { host: "a".into(), port: 1 });
+        let key = |n| PublicKey([n; 32]);
+        assert!(r.has_peers(&[key(7)]));
+        for others in [&[][..], &[key(8)], &[key(7), key(8)]] {
+            assert!(!r.has_peers(others));
+        }
+        let earlier = r.emit().replace("\"peers\":[", "\"unknown\":[");
+        assert!(Record::parse(&earlier).unwrap().has_peers(&[key(8)]), "it does not tell");
     }
 
     #[test]

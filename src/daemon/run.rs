@@ -35,7 +35,7 @@ use std::path::Path;
 
 pub use jobs::with_provider;
 pub use kernel::surroundings;
-pub use port::{PORT_FILE, QBITTORRENT};
+pub use port::{PORT_FILE, QBITTORRENT, places as port_places};
 pub use resolver::owner as resolver_owner;
 pub use start::{Start, is_alive, load_config, pid, qbittorrent_settings, run};
 

@@ -2,6 +2,7 @@
 
 use super::super::{Event, LeaseEvent, lease, publish, sync};
 use super::{Supervisor, jobs};
+use crate::config::Config;
 use crate::provider::pia;
 use crate::sys::Machine;
 use crate::sys::files::Durable;
@@ -14,7 +15,7 @@ use crate::wire::natpmp;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One number and a newline (0644); absent while no port is granted.
 pub const PORT_FILE: &str = "/run/pvpn/forwarded_port";
@@ -108,6 +109,11 @@ impl Sockets {
         }
         answered
     }
+}
+
+/// Where the number is written.
+pub fn places(config: &Config) -> impl Iterator<Item = PathBuf> {
+    [Some(PathBuf::from(PORT_FILE)), config.port_forwarding.file.clone()].into_iter().flatten()
 }
 
 impl Supervisor {

@@ -8,6 +8,7 @@ use super::super::sync::{self, Sync};
 use super::super::wish::Wish;
 use super::{CONTROL, RECORD, Supervisor, kernel, memory, port, watch};
 use crate::change::{FIREWALL, recover, state};
+use crate::config::secret::PublicKey;
 use crate::config::{Config, load};
 use crate::error::{Doing, Exit, Result};
 use crate::provider::Connection;
@@ -120,28 +121,31 @@ pub fn run(start: Start) -> Result<Exit> {
 impl Supervisor {
     /// Adopts the tunnel of an earlier supervisor, or undoes what it left.
     fn take_over(&mut self) {
-        match self.adoptable() {
-            Some((record, ready)) => {
-                let (now, wall) = (self.now(), self.sys.clock().wall());
-                self.watcher.lan = self.daemon.lan();
-                self.daemon.adopt(now, wall, record, ready);
-            }
-            None if self.changes.owed().next().is_some() => {
-                // A kill switch that stays closed is nothing left behind.
-                if self.changes.owed().any(|(tag, _)| tag != FIREWALL) {
-                    log::warn!("change: an earlier supervisor left changes behind; they are undone");
-                }
-                let policy = self.daemon.policy();
-                if policy.killswitch
-                    && let Err(e) = self.load_policy(&policy)
-                {
-                    log::error!("firewall: {e}");
-                }
-                if let Err(e) = self.tear_down() {
-                    log::error!("change: {e}");
-                }
-            }
-            None => {}
+        if let Some((record, ready)) = self.adoptable() {
+            let (now, wall) = (self.now(), self.sys.clock().wall());
+            self.watcher.lan = self.daemon.lan();
+            self.daemon.adopt(now, wall, record, ready);
+            return;
+        }
+        // A port of a tunnel that is gone is held by nobody.
+        for path in port::places(self.daemon.config()) {
+            self.withdraw(&path);
+        }
+        if self.changes.owed().next().is_none() {
+            return;
+        }
+        // A kill switch that stays closed is nothing left behind.
+        if self.changes.owed().any(|(tag, _)| tag != FIREWALL) {
+            log::warn!("change: an earlier supervisor left changes behind; they are undone");
+        }
+        let policy = self.daemon.policy();
+        if policy.killswitch
+            && let Err(e) = self.load_policy(&policy)
+        {
+            log::error!("firewall: {e}");
+        }
+        if let Err(e) = self.tear_down() {
+            log::error!("change: {e}");
         }
     }
 
@@ -152,7 +156,8 @@ impl Supervisor {
         let device = self.sys.net().wireguard(&record.interface).ok()?;
         let links = self.sys.net().links().ok()?;
         let link = links.iter().find(|l| l.name == record.interface && l.up)?;
-        let is_ours = self.changes.links().any(|l| l == record.interface);
+        let keys: Vec<PublicKey> = device.peers.iter().map(|p| p.public_key).collect();
+        let is_ours = self.changes.links().any(|l| l == record.interface) && record.has_peers(&keys);
         let peers: Vec<Peer> = device
             .peers
             .iter()
