@@ -213,7 +213,7 @@ impl Sync {
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
             Input::Settings(settings) => self.handle_settings(now, settings),
-            Input::Desired(desired) => self.handle_goal(now, desired.map_or(Goal::Nothing, Goal::Tunnel)),
+            Input::Desired(desired) => self.handle_desired(now, desired),
             Input::Restore => self.handle_goal(now, Goal::Restore),
             Input::Healthy(healthy) => self.handle_healthy(now, healthy),
             Input::Reply { id, reply } => match &self.activity {
@@ -274,6 +274,15 @@ impl Sync {
         self.view.text = None;
         self.settings = settings;
         self.begin(now, "the configuration changed");
+    }
+
+    /// Where a forwarded port has ended while the tunnel goes on, its own one takes its place: the other would be announced
+    /// in vain.
+    fn handle_desired(&mut self, now: Instant, desired: Option<Desired>) {
+        let had_port = matches!(&self.goal, Goal::Tunnel(Desired { port: Some(_), .. }));
+        let own_port = had_port.then_some(self.settings.port);
+        let goal = desired.map(|d| Goal::Tunnel(Desired { port: d.port.or(own_port), ..d }));
+        self.handle_goal(now, goal.unwrap_or(Goal::Nothing));
     }
 
     fn handle_goal(&mut self, now: Instant, goal: Goal) {

@@ -28,6 +28,22 @@ fn a_first_connection_sets_everything_and_keeps_what_was_there() {
 }
 
 #[test]
+fn without_a_forwarded_port_its_own_one_is_left_alone_and_given_back_after_one() {
+    let none = || Desired { port: None, ..desired(1) };
+    let mut w = World::with(Qb { listen_port: 8999, ..Qb::v4() }, settings());
+    w.desire(none());
+    assert_eq!((w.state(), w.qb.listens_on()), (Synced, Some("10.2.0.2:8999".to_owned())));
+    w.desire(desired(40123));
+    assert_eq!(w.qb.listens_on(), Some("10.2.0.2:40123".to_owned()));
+    for _ in 0..2 {
+        w.desire(none());
+        assert_eq!((w.state(), w.qb.listens_on()), (Synced, Some("10.2.0.2:6999".to_owned())));
+    }
+    w.desire(desired(40124));
+    assert_eq!(w.qb.listens_on(), Some("10.2.0.2:40124".to_owned()));
+}
+
+#[test]
 fn the_dialect_of_five_two_is_spoken_as_well() {
     let mut w = World::new(Qb::v5_2());
     w.desire(desired(40123));
