@@ -20,7 +20,7 @@ SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock pkg/no-unwinding
 PACKAGES := qemu-system-x86 qemu-system-arm mmdebstrap cpio kmod e2fsprogs xz-utils python3 \
 	debian-archive-keyring ca-certificates
 # The kernel tests of `cargo test`, in namespaces of their own, and certificates for their servers.
-PACKAGES += iproute2 nftables util-linux gcc libc6-dev openssl
+PACKAGES += iproute2 nftables netbase procps util-linux gcc libc6-dev openssl
 # What reads the scripts, units and packages in pkg/.
 PACKAGES += shellcheck systemd binutils groff-base zsh fish
 # The aarch64 build: a compiler and a standard library of one version, and a linker.
