@@ -5,6 +5,11 @@
 //! each target has its own random cookie, so no host can answer for another, not even with a forged address. The
 //! smallest round trip of a target is its result: everything but the way itself only adds.
 //!
+//! A machine that cannot keep that pace (an emulated one, three thousand probes) is in a hurry from the second round on:
+//! whoever has answered and is not among the best [`BEST`] is not asked again, and whoever is silent only once an answer is
+//! not likely to come any more. So each target is still asked at least once, a lost probe is made good, the best are told
+//! apart by three, and the time stays that of one round.
+//!
 //! It ends when all have answered all, when nothing is likely to come any more (the longest answer so far and a
 //! margin after the last probe), when one is under the cutoff, or when the time is up. Sans-IO: send what
 //! [`Prober::poll_transmit`] gives, feed [`Prober::handle_reply`], sleep until [`Prober::poll_timeout`].
@@ -39,6 +44,11 @@ const PAUSE_MOST: Duration = Duration::from_micros(500);
 const PAUSE_LEAST: Duration = Duration::from_micros(80);
 /// Waited for beyond the longest answer after the last probe; chosen.
 const MARGIN: Duration = millis(180);
+/// Further behind the pace than this is a hurry; chosen: with a round of as much again beyond the pace, and the longest
+/// answer, it stays under the same half second.
+const LATE: Duration = millis(100);
+/// How many of the best are asked three times even in a hurry; chosen: as many as a choice measures.
+const BEST: usize = 40;
 /// Probes due within one tick leave together: a poll(2) timeout counts in milliseconds.
 const TICK: Duration = millis(1);
 /// What a probe carries: index of the target, then its cookie.
@@ -98,8 +108,9 @@ pub struct Prober {
     sent_at: Vec<Option<Instant>>,
     began_at: Instant,
     last_sent_at: Instant,
-    /// Probes sent so far, of all targets.
-    sent: usize,
+    /// The next probe of all targets' rounds: those before it have been sent, or left out in a hurry.
+    next: usize,
+    in_a_hurry: bool,
     /// Targets that have answered.
     answered: usize,
     /// Answers still possible from probes sent.
@@ -119,7 +130,8 @@ impl Prober {
             sent_at: vec![None; targets.len() * usize::from(plan.probes)],
             began_at: now,
             last_sent_at: now,
-            sent: 0,
+            next: 0,
+            in_a_hurry: false,
             answered: 0,
             outstanding: 0,
             longest: None,
@@ -129,15 +141,16 @@ impl Prober {
 
     /// The next probe that is due. It counts as sent at `now`, unless [`Prober::handle_sent`] says better.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
-        if self.is_done(now) || self.sent == self.total() || now < self.due_at(self.sent) {
+        self.leave_out(now);
+        if self.is_done(now) || self.next == self.total() || now < self.due_at(self.next) {
             return None;
         }
-        let (nth, index) = (self.sent, self.sent % self.targets.len());
+        let (nth, index) = (self.next, self.next % self.targets.len());
         let seq = nth as u16; // the low bits: a reply must also carry the index of its target
         let target = &mut self.targets[index];
         target.measured.sent += 1;
         self.sent_at[nth] = Some(now);
-        self.sent += 1;
+        self.next += 1;
         self.outstanding += 1;
         self.last_sent_at = now;
         let mut payload = [0; PAYLOAD];
@@ -186,20 +199,20 @@ impl Prober {
         if self.is_done(now) {
             return None;
         }
-        let due = if self.sent < self.total() { self.due_at(self.sent) } else { self.ends_at() };
+        let due = if self.next < self.total() { self.due_at(self.next) } else { self.ends_at() };
         Some(due.min(self.began_at + self.plan.limit))
     }
 
     pub fn is_done(&self, now: Instant) -> bool {
-        let all_sent = self.sent == self.total();
+        let all_sent = self.next == self.total();
         self.cut
             || now >= self.began_at + self.plan.limit
             || all_sent && (self.outstanding == 0 || now >= self.ends_at())
     }
 
-    /// Probes sent that may still be answered, and whether more are to leave.
-    pub fn under_way(&self) -> (usize, bool) {
-        (self.outstanding, self.sent < self.total())
+    /// Probes sent that may still be answered.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding
     }
 
     /// How many targets have answered, and how many there are.
@@ -216,10 +229,36 @@ impl Prober {
         self.sent_at.len()
     }
 
-    /// When the `n`th probe is due, cut to whole ticks.
+    /// When the `n`th probe is due: by the pace, and in a hurry not before an answer to the first one is overdue.
     fn due_at(&self, n: usize) -> Instant {
+        let index = n % self.targets.len();
+        let overdue_at = match (self.targets[index].measured.rtt, self.sent_at[index], self.longest) {
+            (None, Some(first_at), Some(longest)) if self.in_a_hurry => first_at + longest + MARGIN,
+            _ => Instant::BOOT,
+        };
+        self.paced_at(n).max(overdue_at)
+    }
+
+    /// When the pace is kept, cut to whole ticks.
+    fn paced_at(&self, n: usize) -> Instant {
         let micros = (pause(self.total()) * u32::try_from(n).unwrap_or(u32::MAX)).as_micros() as u64;
         self.began_at + Duration::from_micros(micros - micros % TICK.as_micros() as u64)
+    }
+
+    /// Moves on to the next probe that is worth sending.
+    fn leave_out(&mut self, now: Instant) {
+        let again = (self.targets.len()..self.total()).contains(&self.next);
+        self.in_a_hurry |= again && now >= self.paced_at(self.next) + LATE;
+        while self.in_a_hurry && self.next < self.total() && self.is_settled(self.next % self.targets.len()) {
+            self.next += 1;
+        }
+    }
+
+    /// Whether it has answered, and enough others were faster.
+    fn is_settled(&self, index: usize) -> bool {
+        let Some(rtt) = self.targets[index].measured.rtt else { return false };
+        let is_faster = |t: &&Target| t.measured.rtt.is_some_and(|other| other < rtt);
+        self.targets.iter().filter(is_faster).take(BEST).count() == BEST
     }
 
     /// After all are sent: when no answer is to be expected any more. Never before somebody has answered.

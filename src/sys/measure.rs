@@ -137,19 +137,20 @@ fn ping(
     Ok(prober.into_measured())
 }
 
-/// Sleeps until there is something to do. While probes are to leave, the next one's time is what ends it, since an answer
-/// can wait: its time is the kernel's. After that, the first answer and [`GATHER`] more, if more are to come.
+/// Sleeps until there is something to do. While the next probe is to leave soon nobody is woken for an answer: it can wait,
+/// since its time is the kernel's. Else the first answer ends it, and [`GATHER`] more if more are to come.
 fn sleep(prober: &Prober, sockets: &[EchoSocket], until: Instant) -> io::Result<()> {
-    let (outstanding, is_sending) = prober.under_way();
-    if is_sending {
-        if until > System.now() {
-            wait(Vec::new(), until)?;
-        }
+    let now = System.now();
+    if until <= now {
+        return Ok(());
+    }
+    if until <= now + GATHER {
+        wait(Vec::new(), until)?;
         return Ok(());
     }
     let fds = sockets.iter().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)).collect();
     let ready = wait(fds, until)?;
-    if outstanding > FEW && ready.contains(&true) {
+    if prober.outstanding() > FEW && ready.contains(&true) {
         wait(Vec::new(), until.min(System.now() + GATHER))?;
     }
     Ok(())

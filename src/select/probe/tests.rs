@@ -15,6 +15,8 @@ struct Farm {
     /// Replies on their way: when, from whom, what.
     under_way: Vec<(Instant, IpAddr, u16, Vec<u8>)>,
     sent: usize,
+    /// What the machine takes to send a probe.
+    cost: Duration,
 }
 
 fn random() -> impl FnMut() -> u64 {
@@ -30,7 +32,8 @@ fn random() -> impl FnMut() -> u64 {
 fn farm(way: &[Option<u64>], plan: Plan) -> Farm {
     let hosts: Vec<IpAddr> =
         (0..way.len()).map(|n| IpAddr::from([10, 0, (n / 250) as u8, (n % 250) as u8])).collect();
-    Farm { prober: Prober::new(&hosts, plan, random(), at(0)), way: way.to_vec(), under_way: vec![], sent: 0 }
+    let prober = Prober::new(&hosts, plan, random(), at(0));
+    Farm { prober, way: way.to_vec(), under_way: vec![], sent: 0, cost: Duration::ZERO }
 }
 
 impl Farm {
@@ -38,13 +41,15 @@ impl Farm {
     fn run(mut self, alter: impl Fn(usize, Reply) -> Vec<Reply>) -> (Instant, Vec<Measured>) {
         let mut now = at(0);
         while let Some(wake_at) = self.prober.poll_timeout(now) {
-            while let Some(probe) = self.prober.poll_transmit(now) {
+            for _ in 0..32 {
+                let Some(probe) = self.prober.poll_transmit(now) else { break };
                 let index = u32::from_be_bytes(probe.payload[..4].try_into().unwrap()) as usize;
                 if let Some(rtt) = self.way[index] {
                     let reply = (now + millis(rtt), probe.to, probe.seq, probe.payload.to_vec());
                     self.under_way.extend(alter(self.sent, reply));
                 }
                 self.sent += 1;
+                now = now + self.cost;
             }
             let wake_at = self.prober.poll_timeout(now).unwrap_or(wake_at);
             now = self.under_way.iter().map(|r| r.0).chain([wake_at]).min().unwrap().max(now);
@@ -83,6 +88,44 @@ fn a_thousand_targets_end_half_a_second_after_the_longest_answer_with_silent_one
     let (end, measured) = farm(&way, Plan::default()).run(honest);
     assert_eq!(rtts(&measured), way);
     assert!(end <= at(304 + 500), "{end:?}");
+}
+
+#[test]
+fn a_slow_machine_asks_the_best_and_the_silent_again_and_keeps_the_time() {
+    let slow = |way: &[Option<u64>]| {
+        let cost = Duration::from_micros(350);
+        Farm { cost, ..farm(way, Plan::for_all(way.len())) }.run(honest)
+    };
+    let way: Vec<Option<u64>> = (0..1_000).map(|n| Some(20 + n * 7 % 290)).collect();
+    let (end, measured) = slow(&way);
+    assert_eq!(rtts(&measured), way);
+    assert!(end <= at(309 + 500), "{end:?}");
+    let mut ranked = measured.clone();
+    ranked.sort_by_key(|m| m.rtt);
+    assert!(ranked[..BEST].iter().all(|m| (m.sent, m.received) == (3, 3)));
+    assert!(ranked[100..].iter().all(|m| (m.sent, m.received) == (1, 1)));
+    // With silent ones: nobody is given up after one probe.
+    let way: Vec<Option<u64>> = (0..1_000).map(|n| (n % 10 != 0).then_some(20 + n * 7 % 290)).collect();
+    let (end, measured) = slow(&way);
+    assert_eq!(rtts(&measured), way);
+    assert!(measured.iter().all(|m| m.rtt.is_some() || m.sent == 3));
+    assert!(end <= at(1_700), "{end:?}");
+}
+
+#[test]
+fn a_slow_machine_makes_good_what_was_lost() {
+    let way: Vec<Option<u64>> = (0..1_000).map(|n| Some(20 + n * 7 % 290)).collect();
+    let farm = Farm { cost: Duration::from_micros(350), ..farm(&way, Plan::for_all(1_000)) };
+    let (_, measured) = farm.run(|nth, reply| if nth < 1_000 && nth % 3 == 0 { vec![] } else { vec![reply] });
+    assert_eq!(rtts(&measured), way);
+}
+
+#[test]
+fn few_targets_are_asked_three_times_however_slow_the_machine() {
+    let way: Vec<Option<u64>> = (0..40).map(|n| Some(20 + n * 5)).collect();
+    let farm = Farm { cost: millis(8), ..farm(&way, Plan::default()) };
+    let (_, measured) = farm.run(honest);
+    assert!(measured.iter().all(|m| (m.sent, m.received) == (3, 3)));
 }
 
 #[test]

