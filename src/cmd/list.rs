@@ -13,10 +13,12 @@ use crate::select::probe::{Measured, Plan};
 use crate::select::{Wanted, natural, sift};
 use crate::status::Paint;
 use crate::status::listing::{Listing, Order, Shape};
+use crate::sys::clock::System;
 use crate::sys::measure::{Onlooker, measure_servers};
 use crate::sys::resolve::{self, Resolver};
 use crate::sys::socket::Egress;
-use crate::sys::{terminal, user};
+use crate::sys::{Clock, terminal, user};
+use crate::time::Duration;
 use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
 
@@ -47,7 +49,12 @@ pub fn run(global: &Global, filter: &cli::Filter, json: bool) -> Result<Exit> {
         (false, false) => Shape::Tabs,
     };
     let resolver = Resolver::new(resolve::outside_servers(), Egress::outside());
-    let measure = &mut |servers: &[&Server]| measure_all(servers, &resolver);
+    let measure = &mut |servers: &[&Server]| {
+        let began_at = System.now();
+        let measured = measure_all(servers, &resolver)?;
+        say_how_it_went(global, &measured, System.now().since(began_at));
+        Ok(measured)
+    };
     let waiting = (kind != ProviderKind::File).then(|| Waiting::show("reading the server list"));
     let listing = with_provider(&config, kind, |p| list(p, filter, &config, measure));
     drop(waiting);
@@ -108,11 +115,23 @@ pub fn list(
 pub fn measure_all(servers: &[&Server], resolver: &Resolver) -> Result<Vec<Measured>> {
     let mut progress = Progress::new();
     let plan = Plan::for_all(servers.len());
+    progress.show(0, servers.len());
     let mut show = |answered, all| progress.show(answered, all);
     let mut onlooker = Onlooker { progress: &mut show };
     let measured = measure_servers(servers, &plan, &Egress::outside(), resolver, &mut onlooker);
     progress.clear();
     measured.doing(|| "measure round trips")
+}
+
+/// That nobody answered explains an order that is not what was asked for; the rest is for a terminal alone.
+fn say_how_it_went(global: &Global, measured: &[Measured], took: Duration) {
+    let (answered, all) = (measured.iter().filter(|m| m.rtt.is_some()).count(), measured.len());
+    if answered == 0 {
+        super::note(global, &format!("none of {all} answered a ping, so the provider's order decides"));
+    } else if io::stderr().is_terminal() {
+        let took = took.as_secs_f64();
+        super::note(global, &format!("{answered} of {all} answered a ping; measured in {took:.1} s"));
+    }
 }
 
 /// One line that rewrites itself.

@@ -10,7 +10,7 @@ use super::{publish, repair, sync};
 use crate::error::{Error, Exit};
 use crate::firewall::{TUNNEL_MARK, TunnelPolicy};
 use crate::provider::{Country, PortHold, ProviderKind, Server};
-use crate::select;
+use crate::select::{self, By};
 use crate::time::{Instant, UnixTime, secs};
 use std::net::IpAddr;
 
@@ -160,6 +160,9 @@ impl Daemon {
             self.remember(now, &choice.measured);
             if self.stays(now, choice) {
                 return self.phase.handle(now, phase::Input::Stay);
+            }
+            if [By::Ping, By::Api].iter().any(|by| by.name() == choice.by) {
+                self.say(choice.reason.clone());
             }
         }
         self.phase.handle(now, phase::Input::Chosen(result));

@@ -141,6 +141,7 @@ fn ranked(how: &How, question: &Question) -> Result<Choice> {
         (Fastest::Ping, _) => list.sample(),
     };
     // Whether the better one is well is asked of all of them.
+    let began_at = clock::System.now();
     let measured = measure(&sample, wish.latency_cutoff.filter(|_| !returns));
     let now = clock::System.now();
     let rtts = measured.iter().filter_map(|(s, m)| Some((s.id.clone(), m.rtt?))).collect();
@@ -149,12 +150,16 @@ fn ranked(how: &How, question: &Question) -> Result<Choice> {
         return Ok(way_back(current, outlook(current), measured.len(), rtts));
     }
     let decision = select::decide(&list, &measured, current.as_ref().map(|s| s.id.as_str()), memory, now);
+    let took = match measured.len() {
+        0 => String::new(),
+        _ => format!("; measured in {:.1} s", now.since(began_at).as_secs_f64()),
+    };
     Ok(Choice {
         second: outlook(decision.servers[0]) != Outlook::Best,
         ranked: decision.servers.iter().take(RANKED_MOST).map(|s| (*s).clone()).collect(),
         by: decision.choice.by.name().to_owned(),
         candidates: decision.choice.candidates,
-        reason: decision.choice.reason,
+        reason: decision.choice.reason + &took,
         measured: rtts,
     })
 }

@@ -283,3 +283,16 @@ fn a_wish_that_could_not_be_met_does_not_outlive_its_failure() {
     s.take(&ready("NL", 31), false);
     assert_eq!(s.daemon.up.as_ref().unwrap().server().name, "NL#31");
 }
+
+#[test]
+fn why_a_server_was_chosen_is_said_where_there_was_a_choice() {
+    for (by, is_said) in [("ping", true), ("api", true), ("name", false), ("only", false)] {
+        let mut s = story(false);
+        s.handle(Event::Client(1, Ask::Connect(Box::new(wish("NL", false)))));
+        let (round, reason) = (s.daemon.round, "none of 2 answered a ping".to_owned());
+        let ranked = vec![ready("NL", 11).connection.server];
+        let choice = Choice { by: by.to_owned(), reason: reason.clone(), ranked, ..Choice::default() };
+        s.handle(Event::Chosen { round, result: Ok(choice) });
+        assert_eq!(s.told.contains(&(1, Tell::Say(reason))), is_said, "{by}");
+    }
+}
