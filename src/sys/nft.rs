@@ -67,13 +67,13 @@ fn load_link_by_link(socket: &mut Socket, rules: &Ruleset, present: &Present) ->
 
 /// Reads what is in our tables; `None` when there are none.
 pub fn state(socket: &mut Socket) -> io::Result<Option<State>> {
-    let present = present(socket)?;
-    if present.tables.is_empty() {
+    let families = our_tables(socket)?;
+    if families.is_empty() {
         return Ok(None);
     }
     let mut state = State { closed: false, egress_links: Vec::new(), fingerprint: 0 };
     let mut hasher = DefaultHasher::new();
-    for family in present.tables {
+    for family in families {
         for chain in our_chains(socket, family)? {
             match family {
                 Family::Inet => state.closed |= chain.name == Point::Output.name() && chain.drops,
@@ -99,18 +99,23 @@ pub fn base_chains(socket: &mut Socket) -> io::Result<Vec<nft::BaseChain>> {
 }
 
 fn present(socket: &mut Socket) -> io::Result<Present> {
-    let mut present = Present::default();
-    for reply in socket.dump(&nft::list_tables())? {
-        match nft::parse_table(&reply.payload)? {
-            Some((family, name)) if name == TABLE => present.tables.push(family),
-            _ => {}
-        }
-    }
+    let mut present = Present { tables: our_tables(socket)?, ..Present::default() };
     for family in present.tables.clone() {
         let chains = our_chains(socket, family)?;
         present.chains.extend(chains.into_iter().map(|c| (family, c.name)));
     }
     Ok(present)
+}
+
+fn our_tables(socket: &mut Socket) -> io::Result<Vec<Family>> {
+    let mut tables = Vec::new();
+    for reply in socket.dump(&nft::list_tables())? {
+        match nft::parse_table(&reply.payload)? {
+            Some((family, name)) if name == TABLE => tables.push(family),
+            _ => {}
+        }
+    }
+    Ok(tables)
 }
 
 fn our_chains(socket: &mut Socket, family: Family) -> io::Result<Vec<ChainSeen>> {
