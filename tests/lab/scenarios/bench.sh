@@ -37,7 +37,7 @@ memory() {
     put "$1.anon" "$(awk '$1 == "Anonymous:" { print $2 }' "/proc/$2/smaps_rollup")"
 }
 # The first second is left out: a transfer that begins is slow.
-mbits() { put "throughput.$1" "$(iperf3 -c "$INET" -O 1 -t 4 -J | jq '.end.sum_received.bits_per_second / 1e6')"; }
+mbits() { put "throughput.$1" "$(iperf3 -c "$INET" -O 1 -t 3 -J | jq '.end.sum_received.bits_per_second / 1e6')"; }
 restore_sysctls() { sysctl -qw net.ipv4.conf.all.src_valid_mark=0 net.ipv4.conf.all.send_redirects=1; }
 without_port() {
     configure alone <<'CONF'
@@ -63,11 +63,11 @@ connect_part() {
     done
 }
 
-# five rounds of three tunnels to one server, each round begun with another one
+# rounds of three tunnels to one server, each round begun with another one
 throughput_part() {
     without_port
     on inet iperf3 -s -D -I "$RUN/iperf3.pid" >/dev/null
-    for round in 0 1 2 3 4; do
+    for round in 0 1 2 3; do
         for turn in 0 1 2; do
             case $(((round + turn) % 3)) in
             0)
@@ -116,10 +116,10 @@ whole_part() {
 
 # connected, with a port, nothing else going on; a qBittorrent has traffic of its own
 idle_part() {
-    local pid lines minutes=2
+    local pid lines minutes=1
     configure alone </dev/null
     pvpn -v connect --provider file --server 'CH#7' --ks true >/dev/null 2>&1
-    sleep 30
+    sleep 20
     pid=$(supervisor)
     ran() { cut -d ' ' -f 1 "/proc/$pid/schedstat"; }
     woken() { awk '/ctxt/ { n += $2 } END { print n }' "/proc/$pid/status"; }
