@@ -386,9 +386,10 @@ fn without_a_supervisor_disconnect_takes_the_port_from_every_place_it_was_publis
         mkdir -p $PVPN_CONFIG_DIR /run/pvpn /run/second
         echo '[port_forwarding]\nfile = /run/second/port' > $PVPN_CONFIG_DIR/config.ini
         echo 40123 | tee /run/pvpn/forwarded_port > /run/second/port
+        : > /run/pvpn/supervisor.pid
         $PVPN disconnect; ls /run/second /run/pvpn";
     let Some(done) = in_a_machine_of_its_own(script) else { return };
     let text = out(&done);
     assert!(text.contains("lock"), "{text}{}", err(&done));
-    assert!(!text.contains("port\n"), "{text}{}", err(&done));
+    assert!(!text.contains("port\n") && !text.contains("supervisor"), "{text}{}", err(&done));
 }

@@ -49,7 +49,11 @@ pub(super) fn undo(files: &dyn Files, was_absent: bool) -> io::Result<()> {
     let (path, backup) = (Path::new(RESOLV_CONF), Path::new(BACKUP));
     let current = files.image(path)?;
     if !shows_ours(files, &current)? {
-        return files.put(backup, &FileImage::Absent);
+        // Where ours never got there, a read-only file system refuses even to remove what is not there.
+        return match files.image(backup)? {
+            FileImage::Absent => Ok(()),
+            _ => files.put(backup, &FileImage::Absent),
+        };
     }
     if was_absent {
         return files.put(path, &FileImage::Absent);

@@ -72,7 +72,9 @@ impl Machine {
             Ok(config) => run::port_places(&config).collect(),
             Err(_) => vec![PathBuf::from(run::PORT_FILE)],
         };
-        for path in places.iter().map(PathBuf::as_path).chain([Path::new(RECORD)]) {
+        // Nor does a supervisor that was killed remove what leads to it.
+        let left = [RECORD, run::CONTROL, run::PID].map(Path::new);
+        for path in places.iter().map(PathBuf::as_path).chain(left) {
             files.remove(path).doing(|| format!("remove {}", path.display()))?;
         }
         self.write_status(if on { State::Blocked } else { State::Disconnected }, on, config_dir);

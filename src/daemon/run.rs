@@ -37,7 +37,7 @@ pub use jobs::with_provider;
 pub use kernel::surroundings;
 pub use port::{PORT_FILE, QBITTORRENT, places as port_places};
 pub use resolver::owner as resolver_owner;
-pub use start::{Start, is_alive, load_config, pid, qbittorrent_settings, run};
+pub use start::{PID, Start, is_alive, load_config, pid, qbittorrent_settings, run};
 
 /// One object on one line, for everybody (0644).
 pub const STATUS: &str = "/run/pvpn/status.json";

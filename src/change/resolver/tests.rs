@@ -36,6 +36,16 @@ fn symlink() -> FakeFiles {
 }
 
 #[test]
+fn what_a_read_only_disk_refused_is_not_owed() {
+    for files in [plain(), symlink(), FakeFiles::new(&[])] {
+        files.protect(true);
+        let Undo::Resolver { was_absent } = inverse(&files).unwrap() else { panic!() };
+        assert!(apply(&files, &ours("10.2.0.1")).is_err());
+        undo(&files, was_absent).unwrap();
+    }
+}
+
+#[test]
 fn content_kind_owner_and_mode_come_back() {
     for files in [plain(), symlink(), FakeFiles::new(&[])] {
         let before = files.to_string();

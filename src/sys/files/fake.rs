@@ -21,6 +21,7 @@ pub struct FakeFiles {
     /// Paths that refuse a rename, as a container's bind mounts do.
     mounts: RefCell<BTreeSet<PathBuf>>,
     is_full: Cell<bool>,
+    is_read_only: Cell<bool>,
     locks: RefCell<BTreeSet<PathBuf>>,
 }
 
@@ -59,6 +60,11 @@ impl FakeFiles {
     /// Whether the disk has no room: whatever writes fails with ENOSPC, `/proc/sys` excepted.
     pub fn fill(&self, is_full: bool) {
         self.is_full.set(is_full);
+    }
+
+    /// Whether it is mounted read-only: what changes a file fails with EROFS, even where there is none to change.
+    pub fn protect(&self, is_read_only: bool) {
+        self.is_read_only.set(is_read_only);
     }
 
     /// The power goes and comes: what was not synced, `/run` and the locks are lost.
@@ -103,7 +109,12 @@ impl FakeFiles {
         Ok(())
     }
 
+    fn may_change(&self) -> io::Result<()> {
+        if self.is_read_only.get() { Err(io::Error::from_raw_os_error(libc::EROFS)) } else { Ok(()) }
+    }
+
     fn room(&self) -> io::Result<()> {
+        self.may_change()?;
         if self.is_full.get() { Err(io::Error::from_raw_os_error(libc::ENOSPC)) } else { Ok(()) }
     }
 
@@ -146,6 +157,7 @@ impl Files for FakeFiles {
         if *image != FileImage::Absent {
             return self.insert(path, image.clone(), Durable::Yes);
         }
+        self.may_change()?;
         self.live.borrow_mut().remove(path);
         self.sync(path);
         Ok(())
@@ -181,6 +193,7 @@ impl Files for FakeFiles {
         if [from, to].iter().any(|p| self.mounts.borrow().contains(*p)) {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
+        self.may_change()?;
         let image = self.live.borrow_mut().remove(from).ok_or_else(not_found)?;
         self.live.borrow_mut().insert(to.to_owned(), image);
         self.sync(from);
