@@ -20,7 +20,7 @@ PREFIX=${PREFIX-/usr/local}
 : "${ZSHDIR=$PREFIX/share/zsh/site-functions}" "${FISHDIR=$PREFIX/share/fish/vendor_completions.d}"
 : "${UNITDIR=/etc/systemd/system}" "${INITDIR=/etc/init.d}"
 : "${NMDIR=/etc/NetworkManager/conf.d}" "${NETWORKDIR=/etc/systemd/network}"
-: "${NETWORKDDIR=/etc/systemd/networkd.conf.d}"
+: "${NETWORKDDIR=/etc/systemd/networkd.conf.d}" "${UDEVDIR=/etc/udev/rules.d}"
 
 die() {
     echo "install.sh: $*" >&2
@@ -78,7 +78,7 @@ put() {
     target=$DESTDIR$3
     make_dir "$(dirname "$3")"
     case $2 in
-    */systemd/* | */openrc/* | */uninstall.sh)
+    */systemd/* | */openrc/* | */udev/* | */uninstall.sh)
         sed -e "s|/usr/bin/pvpn|$BINDIR/pvpn|g" -e "s|/usr/libexec/pvpn|$LIBDIR|g" -e "s|/root/|$home/|g" \
             -e "s|^RequiresMountsFor=/root\$|RequiresMountsFor=$home|" \
             -e "s|^: \"\${PREFIX=/usr/local}\"|: \"\${PREFIX=$PREFIX}\"|" "$2" >"$target.new"
@@ -130,6 +130,10 @@ install_services() {
         put 0755 "$here/openrc/pvpn-killswitch" "$INITDIR/pvpn-killswitch"
         ;;
     esac
+    # udev reads it by itself.
+    if [ -n "$DESTDIR" ] || [ -d "${UDEVDIR%/*}" ]; then
+        put 0644 "$here/udev/90-pvpn.rules" "$UDEVDIR/90-pvpn.rules"
+    fi
 }
 
 # The boot service does nothing unless the kill switch was closed, so it is always enabled.

@@ -19,7 +19,7 @@ DESTDIR=${DESTDIR-}
 : "${ZSHDIR=$PREFIX/share/zsh/site-functions}" "${FISHDIR=$PREFIX/share/fish/vendor_completions.d}"
 : "${UNITDIR=/etc/systemd/system}" "${INITDIR=/etc/init.d}"
 : "${NMDIR=/etc/NetworkManager/conf.d}" "${NETWORKDIR=/etc/systemd/network}"
-: "${NETWORKDDIR=/etc/systemd/networkd.conf.d}"
+: "${NETWORKDDIR=/etc/systemd/networkd.conf.d}" "${UDEVDIR=/etc/udev/rules.d}"
 pvpn=$BINDIR/pvpn
 
 die() {
@@ -65,7 +65,7 @@ remove_files() {
         "$DOCDIR/examples/qbittorrent-after-pvpn.conf" "$DOCDIR/examples/dhcpcd.conf" \
         "$UNITDIR/pvpn.service" "$UNITDIR/pvpn-killswitch.service" "$UNITDIR/nftables.service.d/pvpn.conf" \
         "$INITDIR/pvpn" "$INITDIR/pvpn-killswitch" \
-        "$NMDIR/90-pvpn.conf" "$NETWORKDIR/00-pvpn.network" "$NETWORKDDIR/90-pvpn.conf" \
+        "$NMDIR/90-pvpn.conf" "$NETWORKDIR/00-pvpn.network" "$NETWORKDDIR/90-pvpn.conf" "$UDEVDIR/90-pvpn.rules" \
         "$LIBDIR/supervised" "$LIBDIR/uninstall.sh"; do
         rm -f "$DESTDIR$file"
     done

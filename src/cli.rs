@@ -78,6 +78,8 @@ pub enum Killswitch {
     Status,
     /// For the boot service; see [`spec::RESTORE`].
     Restore,
+    /// For udev; see [`spec::COVER`].
+    Cover,
 }
 
 /// Which servers are asked for. `None` and `false` leave it to `config.ini`; an empty list or text means "any".

@@ -150,6 +150,7 @@ fn whoever_is_not_root_is_told_so_by_exit_77() {
         &["killswitch", "on"],
         &["killswitch", "off"],
         &["killswitch", "restore"],
+        &["killswitch", "cover"],
         &["check"],
         &["doctor"],
         &["logout", "--provider", "proton"],

@@ -89,6 +89,30 @@ fn repairs() -> u32 {
     at.split(['}', ',']).next().unwrap_or_default().parse().unwrap_or(0)
 }
 
+/// Against packet sockets: a supervisor sees links come, and without one udev tells.
+#[test]
+fn a_link_that_appears_is_covered_where_the_rules_are_loaded() {
+    in_namespace("a_link_that_appears_is_covered_where_the_rules_are_loaded", || {
+        let supervisor = Supervisor::start();
+        let is_covered = |link| run("nft list ruleset").contains(&format!("device \"{link}\""));
+        run("ip link add early type veth peer name far0");
+        until("the supervisor's rules name it", || is_covered("early"));
+        drop(supervisor);
+        run("ip link add late type veth peer name far1");
+        assert!(!is_covered("late"), "there is something to cover");
+        for _ in 0..2 {
+            assert_eq!(pvpn(&["killswitch", "cover"]), (Some(0), String::new()));
+            assert!(is_covered("late") && is_covered("early") && has_rules());
+        }
+        // Closing is not its business.
+        run("nft flush ruleset");
+        assert_eq!(pvpn(&["killswitch", "cover"]).0, Some(0));
+        assert!(!has_rules());
+        assert_eq!(pvpn(&["killswitch", "restore"]).0, Some(0));
+        assert!(is_covered("late") && has_rules());
+    });
+}
+
 #[test]
 fn a_flushed_rule_set_is_put_back_and_counted() {
     in_namespace("a_flushed_rule_set_is_put_back_and_counted", || {

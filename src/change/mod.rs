@@ -25,7 +25,7 @@ use undo::Outcome;
 
 pub use journal::Tag;
 pub use step::Step;
-pub use undo::Undo;
+pub use undo::{Undo, physical_links};
 
 /// What all tunnels share: policy rules, unreachable routes, kernel settings.
 pub const TUNNELS: &str = "tunnels";

@@ -173,7 +173,7 @@ fn undo_firewall(sys: &dyn Machine) -> Result<Outcome> {
 }
 
 /// Links that lead out of the machine, for the netdev egress hook.
-fn physical_links(sys: &dyn Machine) -> Result<Vec<String>> {
+pub fn physical_links(sys: &dyn Machine) -> Result<Vec<String>> {
     let links = sys.net().links().doing(|| "list links")?;
     Ok(links.into_iter().filter(|l| l.leads_out()).map(|l| l.name).collect())
 }

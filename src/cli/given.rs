@@ -54,7 +54,8 @@ impl Given {
             }
             Some(command) => match command.word {
                 Some((_, allowed)) if self.word.is_none() && !self.asks_help => {
-                    let hidden = (command.name == "killswitch").then_some(&spec::RESTORE);
+                    let hidden = [spec::RESTORE, spec::COVER];
+                    let hidden = hidden.iter().filter(|_| command.name == "killswitch");
                     let found = allowed.iter().chain(hidden).find(|w| **w == text);
                     self.word = Some(found.ok_or_else(|| {
                         usage(format!(
@@ -159,6 +160,7 @@ impl Given {
             Some("off") => Ok(Killswitch::Off),
             Some("status") => Ok(Killswitch::Status),
             Some(spec::RESTORE) => Ok(Killswitch::Restore),
+            Some(spec::COVER) => Ok(Killswitch::Cover),
             _ => Err(usage("killswitch needs a word: on, off or status")),
         }
     }

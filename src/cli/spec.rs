@@ -361,8 +361,9 @@ pub const FILES: &[(&str, &str)] = &[
     ("/var/lib/pvpn/", "what outlives a reboot"),
 ];
 
-/// A word of `killswitch` for the boot service alone: no page names it.
+/// Words of `killswitch` for the boot service and for udev alone: no page names them.
 pub const RESTORE: &str = "restore";
+pub const COVER: &str = "cover";
 
 /// The command of this name or alias.
 pub fn find(name: &str) -> Option<&'static Command> {

@@ -1,4 +1,5 @@
-//! `killswitch on|off|status`, with or without a supervisor, and `killswitch restore` for the boot service.
+//! `killswitch on|off|status`, with or without a supervisor; `killswitch restore` for the boot service, `killswitch
+//! cover` for udev.
 
 use super::{connect, note, offline, place, print, supervisor};
 use crate::address::PRIVATE;
@@ -15,6 +16,7 @@ pub fn run(global: &Global, what: Killswitch, yes: bool) -> Result<Exit> {
     let on = match what {
         Killswitch::Status => return status(),
         Killswitch::Restore => return restore(global),
+        Killswitch::Cover => return cover(global),
         Killswitch::On => true,
         Killswitch::Off => false,
     };
@@ -43,11 +45,19 @@ pub fn run(global: &Global, what: Killswitch, yes: bool) -> Result<Exit> {
 /// its own rules.
 fn restore(global: &Global) -> Result<Exit> {
     super::need_root("killswitch restore")?;
-    if let Ok(Some(_)) = supervisor::listening() {
-        return Ok(Exit::Done);
-    }
-    let on = offline::restore(&place(global).dir)?;
+    let Some(lock) = supervisor::lock_if_alone().transpose() else { return Ok(Exit::Done) };
+    let on = offline::restore(lock, &place(global).dir)?;
     note(global, super::disconnect::killswitch_words(on));
+    Ok(Exit::Done)
+}
+
+/// A link has appeared, and nobody configures it before this is done: where the rules of a closed machine are loaded,
+/// those against packet sockets name it from here on. A supervisor hears of links by itself.
+fn cover(global: &Global) -> Result<Exit> {
+    super::need_root("killswitch cover")?;
+    if let Some(lock) = supervisor::lock_if_alone()? {
+        offline::Machine::locked(lock)?.cover(&place(global).dir)?;
+    }
     Ok(Exit::Done)
 }
 

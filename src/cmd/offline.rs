@@ -3,7 +3,7 @@
 
 use crate::address::PRIVATE;
 use crate::change::state::{self, KillSwitch};
-use crate::change::{Changes, FIREWALL, Step, recover};
+use crate::change::{self, Changes, FIREWALL, Step, recover};
 use crate::daemon::Surroundings;
 use crate::daemon::record::Record;
 use crate::daemon::run::{self, RECORD, STATUS};
@@ -12,7 +12,7 @@ use crate::firewall::ruleset::Ruleset;
 use crate::firewall::{self, DnsPolicy, Policy, TunnelPolicy};
 use crate::status::{Snapshot, State};
 use crate::sys::files::{Durable, Lock};
-use crate::sys::{Machine as _, System};
+use crate::sys::{Machine as _, System, nft};
 use std::path::{Path, PathBuf};
 
 /// The machine, with the lock that a supervisor would hold.
@@ -25,11 +25,8 @@ pub struct Machine {
 /// At boot, before any interface is up: files that a power cut left changed go back, and a kill switch that was closed
 /// is closed again; whether it is. Whatever fails, a machine that was closed is closed, and so is one of which that
 /// cannot be read.
-pub fn restore(config_dir: &Path) -> Result<bool> {
-    let restored = Machine::take().and_then(|machine| match machine {
-        Some(mut machine) => machine.restore(config_dir),
-        None => Err(Error::failed("another pvpn is at work")),
-    });
+pub fn restore(lock: Result<Lock>, config_dir: &Path) -> Result<bool> {
+    let restored = lock.and_then(Machine::locked).and_then(|mut machine| machine.restore(config_dir));
     restored.map_err(|e| fail_closed(&System::new(), e))
 }
 
@@ -38,7 +35,8 @@ fn fail_closed(sys: &dyn crate::sys::Machine, e: Error) -> Error {
     if let Ok(None) = state::load_killswitch(sys.files()) {
         return e;
     }
-    let policy = Policy::blocked(PRIVATE.to_vec());
+    let links = change::physical_links(sys).unwrap_or_default();
+    let policy = Policy::blocked(PRIVATE.to_vec()).with_links(links);
     match sys.net().load_ruleset(&Ruleset::of(&policy)) {
         Ok(()) => e.context("closed all the same, lan means all private ranges"),
         Err(why) => e.context(format!("the kill switch is not closed: {why}; it cannot be, because")),
@@ -46,12 +44,7 @@ fn fail_closed(sys: &dyn crate::sys::Machine, e: Error) -> Error {
 }
 
 impl Machine {
-    /// Takes the lock and puts files back that were changed before the last boot; `None` while somebody else has it.
-    pub fn take() -> Result<Option<Machine>> {
-        recover::prepare(&System::new())?.map(Machine::locked).transpose()
-    }
-
-    /// The same for whoever has the lock.
+    /// Puts files back that were changed before the last boot.
     pub fn locked(lock: Lock) -> Result<Machine> {
         let sys = System::new();
         let changes = recover::files(&sys)?;
@@ -109,6 +102,18 @@ impl Machine {
             self.write_status(if on { State::Blocked } else { State::Disconnected }, on, config_dir);
         }
         Ok(on)
+    }
+
+    /// Loads the rules of a closed machine again, so that they name the links that have come meanwhile. Opens and closes
+    /// nothing: rules that are not loaded, most likely since the boot service is yet to come, stay away.
+    pub fn cover(&mut self, config_dir: &Path) -> Result<()> {
+        let is_closed = state::load_killswitch(self.sys.files())?.is_some();
+        let seen = nft::open().and_then(|mut socket| nft::state(&mut socket));
+        let seen = seen.doing(|| "read the firewall's rules")?;
+        if is_closed && seen.is_some_and(|rules| rules.closed) {
+            self.load(&self.policy(true, self.record().as_ref(), config_dir))?;
+        }
+        Ok(())
     }
 
     /// While a command asks a provider, the kill switch being closed.

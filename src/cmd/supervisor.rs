@@ -127,6 +127,14 @@ pub fn ask(
     }
 }
 
+/// The lock, once nobody else is at work; `None`: a supervisor listens.
+pub fn lock_if_alone() -> Result<Option<Lock>> {
+    Ok(match reach(&mut Wait::begin(true, None)?)? {
+        Reached::Supervisor(_) => None,
+        Reached::Nobody(lock) => Some(lock),
+    })
+}
+
 /// The lock, for a process that becomes the supervisor; one that is there already is an error.
 pub fn take_its_place(quiet: bool, signals: Option<&Signals>) -> Result<Lock> {
     let mut wait = Wait::begin(quiet, signals)?;

@@ -16,6 +16,7 @@ const LAID_OUT: &str = "\
 0644 etc/systemd/system/nftables.service.d/pvpn.conf
 0644 etc/systemd/system/pvpn-killswitch.service
 0644 etc/systemd/system/pvpn.service
+0644 etc/udev/rules.d/90-pvpn.rules
 0700 root/.pvpn-cli/
 0700 root/.pvpn-cli/pvpn/
 0755 usr/local/bin/pvpn
@@ -159,6 +160,7 @@ fn services_name_the_program_where_prefix_puts_it_and_roots_own_home() {
     assert!(unit.contains("\nRequiresMountsFor=/var/toor\n"), "{unit}");
     assert!(read("etc/init.d/pvpn").contains("\ncommand=/opt/pvpn/libexec/pvpn/supervised\n"));
     assert!(read("etc/init.d/pvpn-killswitch").contains("/opt/pvpn/bin/pvpn killswitch restore\n"));
+    assert!(read("etc/udev/rules.d/90-pvpn.rules").contains("/opt/pvpn/bin/pvpn --quiet killswitch cover\""));
     assert!(dest.join("var/toor/.pvpn-cli/pvpn").is_dir());
     let mut own = Command::new("sh");
     run(own.arg(dest.join("opt/pvpn/libexec/pvpn/uninstall.sh")).env("DESTDIR", &dest));
@@ -197,7 +199,11 @@ fn a_debian_package_comes_out_the_same_twice() {
         assert!(fields.contains(field), "{fields}");
     }
     let contents = run(Command::new("dpkg-deb").args(["-c", &one]));
-    for path in [" ./usr/bin/pvpn\n", " ./lib/systemd/system/pvpn-killswitch.service\n"] {
+    for path in [
+        " ./usr/bin/pvpn\n",
+        " ./lib/systemd/system/pvpn-killswitch.service\n",
+        " ./lib/udev/rules.d/90-pvpn.rules\n",
+    ] {
         assert!(contents.contains(path), "{contents}");
     }
     assert!(!contents.contains("./root") && !contents.contains("uninstall.sh"), "{contents}");

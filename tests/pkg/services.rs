@@ -1,7 +1,7 @@
 //! Units and scripts parse, and say what the promises need.
 
 use super::{Scratch, has, read, run, top};
-use pvpn::cli::{self, Command as Verb};
+use pvpn::cli::{self, Command as Verb, Killswitch};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -147,6 +147,20 @@ fn nftables_leaves_our_tables_when_it_stops() {
     assert_eq!(stops.len(), 2, "{stops:?}");
     assert_eq!(stops[0], "", "the unit's own goes");
     assert!(!read("pkg/systemd/nftables.service.d.conf").contains("nft flush"));
+}
+
+/// Containers come and go by virtual links, and a machine that was never closed is none of this rule's business.
+#[test]
+fn udev_runs_pvpn_for_cards_alone_and_where_the_kill_switch_is_closed() {
+    let text = read("pkg/udev/90-pvpn.rules");
+    let rules: Vec<&str> = text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).collect();
+    let [rule] = rules.as_slice() else { panic!("{rules:?}") };
+    let keys: Vec<&str> = rule.split(", ").collect();
+    assert!(keys.contains(&"DEVPATH!=\"/devices/virtual/net/*\""), "{rule}");
+    assert!(keys.contains(&"TEST==\"/var/lib/pvpn/killswitch\""), "{rule}");
+    let program = keys.iter().find_map(|k| k.strip_prefix("RUN+=\"")?.strip_suffix('"')).unwrap();
+    let words = program.strip_prefix("/usr/bin/pvpn ").unwrap().split(' ').map(Into::into);
+    assert_eq!(cli::parse(words).unwrap().command, Verb::Killswitch { what: Killswitch::Cover, yes: false });
 }
 
 #[test]

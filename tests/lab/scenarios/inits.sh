@@ -2,6 +2,7 @@
 # limit: 900
 # boot: systemd
 # carries: pkg
+# card: late
 # before: installed, closed, to be connected at boot
 #
 # A machine with pvpn's own units, from power-on to power-off and over reboots, counted on the ISP's side while programs
@@ -10,7 +11,8 @@
 #
 #   boot 0   no init: the package is installed, the kill switch closed, the services enabled
 #   boot 1   connected at boot; restarted, killed, upgraded, the network restarted; reboot
-#   boot 2   the configuration cannot be read: closed all the same, and the LAN gets in; both services disabled; reboot
+#   boot 2   the configuration cannot be read: closed all the same, and the LAN gets in; a card appears late; both services
+#            disabled; reboot
 #   boot 3   the control: without the boot service the machine leaks. Then it is purged, and nothing is left
 #
 # With OpenRC (initrc.sh): install.sh and uninstall.sh. On arm64 boot 1 alone.
@@ -79,6 +81,21 @@ taken_over() {
 took_over() {
     within 40 taken_over || { status; echo "was: pid $pid, link $link, port $port"; return 1; }
 }
+# A card whose driver is loaded late, as a USB one's, and what udev has named it.
+udev_runs() {
+    rm -f /etc/systemd/system/systemd-udevd* # not what would announce every device at the next boot
+    systemctl daemon-reload
+    systemctl start systemd-udevd.service
+}
+new_card() {
+    modprobe -rq virtio_net
+    udevadm control --reload # else looked at every 3 s
+    modprobe virtio_net
+    udevadm settle --timeout=60
+    ip link set "$(card)" up
+}
+card() { basename /sys/bus/virtio/drivers/virtio_net/virtio*/net/*; }
+past_it() { python3 /lab/guest/past.py "$(card)"; }
 # Programs for a TCP connection from the LAN, as by ssh.
 ssh_like() {
     busybox nc -l -p 22 -e /bin/echo SSH-2.0-lab &
@@ -166,6 +183,16 @@ if [ "$BOOT" = 2 ]; then
         check "the service is stopped" within 20 fails is_active
     fi
     check "closed at boot, without a tunnel: nothing leaks" leaks_in "$pcap"
+
+    if [ "$init" = systemd ]; then
+        udev_runs
+        check "a card appears, and no supervisor runs" new_card
+        check "packet sockets get nothing out by it" past_it
+        rm "$(find /lib/udev /etc/udev -name 90-pvpn.rules)"
+        check "another time, without pvpn's udev rule" new_card
+        check "control: they do" fails past_it
+        modprobe -r virtio_net
+    fi
     check "both services are disabled" disable_all
     systemctl is-enabled pvpn pvpn-killswitch 2>&1 | sed 's/^/# /'
     again
