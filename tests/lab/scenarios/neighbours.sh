@@ -1,11 +1,12 @@
 # guests: amd64
-# limit: 300
+# limit: 420
 # boot: systemd
 # carries: pkg
 #
 # Those who own the network on other people's machines, each really running: systemd-networkd with systemd-resolved,
 # NetworkManager, dhcpcd, resolvconf, openresolv. Names go to the tunnel alone, what they rewrite is put back, they leave
-# our link alone by the files in pkg/neighbours, and on disconnect their newest text stands.
+# our link alone by the files in pkg/neighbours, and on disconnect their newest text stands. networkd renews a lease that
+# has turned hostile while the kill switch is closed.
 . /lab/guest/lib.sh
 
 # put PACKAGE: its files, as dpkg would, into a machine whose /lib leads to /usr/lib.
@@ -29,9 +30,11 @@ net_off() { ip address flush dev eth0; ip route flush dev eth0 2>/dev/null; rm -
 
 sysctl -a -r '^net\.' 2>/dev/null | grep -vE 'flush|stable_secret|nf_conntrack_(count|buckets)' >"$RUN"/sysctl.before
 cp -p /etc/nsswitch.conf "$RUN"/nsswitch.conf
-configure alone <<'CONF'
+configure alone <<CONF
 [connect]
 server = "NL#12"
+[check]
+ip_url = http://$INET/
 CONF
 rm -f /etc/systemd/system/systemd-udev*
 put network-manager
@@ -42,6 +45,41 @@ check "install.sh lays out what tells them to leave our link alone" /lab/pkg/ins
 for file in /etc/NetworkManager/conf.d/90-pvpn.conf /etc/systemd/network/00-pvpn.network /etc/systemd/networkd.conf.d/90-pvpn.conf; do
     check "$file" test -s $file
 done
+
+# A lease that was honest is renewed by its own client while the kill switch is closed, and says other things then.
+on isp ip address add 192.168.1.254/24 dev lan0
+on isp python3 /lab/guest/dhcp.py 2>"$RUN"/dhcp.err &
+dhcp=$!
+dhcp_says() { echo "$1" >"$RUN"/dhcp.says; }
+acked() { tail -n 1 "$RUN"/dhcp.log | grep -qx "ack $1"; }
+has_route() { ip route show "$1" | grep -q 'via 192.168.1.254 dev eth0'; }
+idle_routes() { timeout 30 pvpn check 2>/dev/null | grep '^ok  *routes: .* not followed'; }
+renewed() { # NAME COMMAND: the command that makes the client renew
+    local name=$1
+    shift
+    check "$name: connect, kill switch on" connect --server 'NL#12' --ks true
+    capture "$name-lease"
+    noise on
+    dhcp_says hostile
+    "$@"
+    check "$name renews its lease by unicast, from a server beyond the LAN" within 30 acked 'unicast hostile' || tail -n 3 "$RUN"/dhcp.log
+    for net in 0.0.0.0/1 128.0.0.0/1 $INET 10.2.0.0/24; do check "$name follows its option 121: $net" within 20 has_route $net; done
+    check "$name: traffic goes through the tunnel all the same" within 20 world_is "$EXIT1"
+    check "$name: and names" within 20 named_is 10.2.0.1
+    check "$name: check tells of the routes" idle_routes
+    sleep 1
+    captured "$name-lease"
+    check "$name: a hostile renewal: nothing leaks" leaks "$name-lease"
+    kill -STOP "$(supervisor)"
+    for family in inet netdev; do nft delete table $family pvpn; done
+    capture "$name-control"
+    sleep 2
+    captured "$name-control"
+    check "$name, control: with the rules taken away, packets get out" fails leaks "$name-control"
+    kill -CONT "$(supervisor)"
+    noise off
+    check "$name: disconnect" timeout 20 pvpn disconnect --ks false
+}
 
 # -- systemd-networkd and systemd-resolved, nsswitch asking resolved by its own way
 net_off
@@ -95,6 +133,20 @@ check "the machine is what it was" diff "$RUN"/networkd.before "$RUN"/networkd.a
 check "connect --dns false" connect --server 'NL#12' --dns false
 check "negative control: then resolved asks the LAN's" named_is 192.168.1.1
 timeout 20 pvpn disconnect >/dev/null
+cat >/etc/systemd/network/10-eth0.network <<'CONF'
+[Match]
+Name=eth0
+[Network]
+DHCP=ipv4
+LLMNR=no
+MulticastDNS=no
+IPv6AcceptRA=no
+CONF
+dhcp_says honest
+networkctl reload
+check "networkd: has a lease" within 30 acked 'broadcast honest'
+check "networkd: the machine is on the net by it" within 20 world_is "$DIRECT"
+renewed networkd networkctl renew eth0
 systemctl --quiet stop systemd-networkd.socket systemd-networkd.service systemd-resolved.service
 rm /etc/systemd/network/10-eth0.network
 cp -p "$RUN"/nsswitch.conf /etc/nsswitch.conf
@@ -204,6 +256,8 @@ for name in resolvconf openresolv; do
 done
 
 # -- back to the lab's own network
+kill $dhcp
+on isp ip address delete 192.168.1.254/24 dev lan0
 cp "$CONFIG"/pvpn.log /lab/out/
 check "uninstall.sh" /usr/local/libexec/pvpn/uninstall.sh --purge
 install -m 0755 /lab/bin/pvpn /usr/local/bin/pvpn
