@@ -9,9 +9,10 @@ use crate::daemon::record::Record;
 use crate::daemon::run::{self, RECORD, STATUS};
 use crate::error::{Doing, Error, Result};
 use crate::firewall::ruleset::Ruleset;
-use crate::firewall::{self, DnsPolicy, Policy, TunnelPolicy};
+use crate::firewall::{self, DnsPolicy, OWN_MARK, Policy, TUNNEL_MARK, TunnelPolicy};
 use crate::status::{Snapshot, State};
 use crate::sys::files::{Durable, Lock};
+use crate::sys::net::Flows;
 use crate::sys::{Machine as _, System, nft};
 use std::path::{Path, PathBuf};
 
@@ -60,6 +61,7 @@ impl Machine {
             self.load(&self.policy(on, None, config_dir))?;
         }
         self.changes.undo_all(&self.sys)?;
+        self.forget_flows();
         let files = self.sys.files();
         let places = match run::load_config(files, config_dir) {
             Ok(config) => run::port_places(&config).collect(),
@@ -80,6 +82,7 @@ impl Machine {
         self.remember(on, config_dir)?;
         let policy = self.policy(on, record.as_ref(), config_dir);
         self.load(&policy)?;
+        self.forget_flows();
         if !on && record.is_none() {
             self.changes.undo(&self.sys, FIREWALL)?;
         }
@@ -125,6 +128,15 @@ impl Machine {
     fn remember(&self, on: bool, config_dir: &Path) -> Result<()> {
         let closed = on.then(|| KillSwitch { lan: self.lan(config_dir) });
         state::store_killswitch(self.sys.files(), closed.as_ref())
+    }
+
+    /// What was under way before the change does not go on as an established flow.
+    fn forget_flows(&self) {
+        let ours = self.record().map(|r| r.policy().mark).filter(|mark| *mark != 0);
+        let ours = [OWN_MARK, TUNNEL_MARK].into_iter().chain(ours).collect();
+        if let Err(e) = self.sys.net().flush_conntrack(&Flows::Unmarked(ours)) {
+            log::warn!("firewall: forget tracked flows: {e}");
+        }
     }
 
     fn load(&mut self, policy: &Policy) -> Result<()> {

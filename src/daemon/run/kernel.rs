@@ -172,8 +172,10 @@ impl Supervisor {
 
     /// What was let out by an earlier policy is not let out on that account.
     pub(super) fn forget_flows(&self) {
-        let ours = Flows::Unmarked(vec![OWN_MARK, TUNNEL_MARK]);
-        match self.sys.net().flush_conntrack(&ours) {
+        // A `.conf` may name a mark of its own. 0 is none: what bears it has to go.
+        let marks = self.daemon.policy().tunnels.into_iter().map(|t| t.mark).filter(|mark| *mark != 0);
+        let ours = [OWN_MARK, TUNNEL_MARK].into_iter().chain(marks).collect();
+        match self.sys.net().flush_conntrack(&Flows::Unmarked(ours)) {
             Ok(n) => log::debug!("firewall: {n} tracked flows forgotten"),
             Err(e) => log::warn!("firewall: forget tracked flows: {e}"),
         }
