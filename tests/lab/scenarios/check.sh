@@ -19,6 +19,8 @@ check "check exits 0" exits 0 timeout 30 pvpn check
 note "check took $(($(uptime_ms) - begun)) ms"
 timeout 30 pvpn check --json >"$RUN"/check.json
 note "$(cat "$RUN"/check.json)"
+check "each line says ok, failed or unknown, and why" json "$RUN"/check.json \
+    'length >= 7 and all(.[]; (.result | IN("ok", "failed", "unknown")) and (.text | length) > 9)'
 check "the world sees the server's address" json "$RUN"/check.json \
     "any(.[]; .name == \"address\" and .result == \"ok\" and (.text | contains(\"$EXIT1\")))"
 check "bound sockets get nowhere" json "$RUN"/check.json 'any(.[]; .name == "bound" and .result == "ok")'
@@ -43,7 +45,12 @@ ip route delete 198.51.100.0/24
 
 kill -9 "$(supervisor)"
 nft flush ruleset
+capture bare
 check "without its rules the machine fails" exits 4 timeout 30 pvpn check
+captured bare
+strangers() { leaks bare | grep '^leaked' | grep -vE ' to (192\.0\.2\.1|2001:db8::1|ff02::16)( |,)'; }
+check "control: what it tries left" sh -c "python3 /lab/guest/leaks.py $RUN/bare.pcap | grep 192.0.2.1"
+check "all of it to nobody's addresses, so that it names nobody" fails strangers
 check "bound sockets are seen leaving" line failed bound
 check "killswitch restore closes it again, the tunnel goes on" exits 0 pvpn killswitch restore
 check "bound sockets get nowhere again" line ok bound

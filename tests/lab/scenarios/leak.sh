@@ -8,6 +8,14 @@
 . /lab/guest/lib.sh
 
 configure alone </dev/null
+# Another program's rules, as Docker and ufw make them.
+iptables -N DOCKER-USER
+iptables -A FORWARD -j DOCKER-USER
+iptables -A INPUT -p tcp --dport 22 -j ACCEPT
+iptables -A OUTPUT -j ACCEPT
+iptables -t nat -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
+theirs() { for table in filter nat; do nft --stateless list table ip $table 2>/dev/null; done; }
+theirs >"$RUN"/theirs
 snapshot before
 check "the noise makers run" noise on
 check "killswitch on exits 0" timeout 30 pvpn killswitch on --yes
@@ -63,6 +71,9 @@ check "blocked: the internet host cannot be reached" fails world 3
 check "status says blocked (exit 5), again" exits 5 timeout 5 pvpn status --check
 check "reconnect" connect --server 'NL#12'
 same "through server 1, after all" "$EXIT1" "$(world)"
+
+theirs >"$RUN"/theirs.after
+check "rules made by iptables are what they were" diff "$RUN"/theirs "$RUN"/theirs.after
 
 # IPv6 to the server, and inside the tunnel.
 ip -n vpn3 -batch - <<'IP'
@@ -133,4 +144,5 @@ check "on the ISP's side, since the tunnel's first packet: nothing else" leaks c
 check "disconnect --ks false, again" timeout 30 pvpn disconnect --ks false
 noise off
 check "the machine is what it was" unchanged before
+for table in filter nat; do nft delete table ip $table; done
 finish
