@@ -12,7 +12,7 @@ use crate::sys::socket::Egress;
 use crate::time::{Duration, secs};
 use crate::wire::http::{Reply, Request, Route};
 use crate::wire::rtnl::{MAIN_TABLE, RouteKind};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `check` ends within 30 s (contract); this and [`RESOLVE`] are its long waits.
 const ASK: Duration = secs(12);
@@ -159,7 +159,7 @@ pub fn routes(scene: &Scene) -> Finding {
         if route.to.prefix == 0 || is_ours || is_near(&route.to, &near) {
             continue;
         }
-        match scene.net().route_to(route.to.addr, 0) {
+        match scene.net().route_to(someone_of(&route.to), 0) {
             Ok(path) if path.device != scene.interface.name => followed.push(route.to_string()),
             _ => idle += 1,
         }
@@ -174,6 +174,21 @@ pub fn routes(scene: &Scene) -> Finding {
                 format!("past the tunnel lead {}{dropped}", followed.join(" | ")),
                 "look who put them there: a DHCP server (option 121), or another program",
             )
+        }
+    }
+}
+
+/// An address of this network that is a host's. Its first is none where the network begins at 0: to the kernel that means
+/// this machine. The middle of 192.0.0.0/2 is a multicast group; a quarter of the way up serves all that a lease would name.
+fn someone_of(net: &IpNet) -> IpAddr {
+    match net.addr {
+        IpAddr::V4(a) => {
+            let quarter = (1_u32 << 30).checked_shr(net.prefix.into()).unwrap_or(0);
+            Ipv4Addr::from_bits(a.to_bits() | quarter).into()
+        }
+        IpAddr::V6(a) => {
+            let quarter = (1_u128 << 126).checked_shr(net.prefix.into()).unwrap_or(0);
+            Ipv6Addr::from_bits(a.to_bits() | quarter).into()
         }
     }
 }
@@ -235,6 +250,24 @@ mod tests {
         ] {
             assert_eq!(host_of(url), host);
             assert_eq!(is_address(host), !host.starts_with("api"));
+        }
+    }
+
+    #[test]
+    fn the_address_asked_about_is_a_hosts_of_the_routes_network() {
+        for (net, someone) in [
+            ("0.0.0.0/1", "32.0.0.0"),
+            ("128.0.0.0/1", "160.0.0.0"),
+            ("192.0.0.0/2", "208.0.0.0"),
+            ("198.51.100.0/24", "198.51.100.64"),
+            ("8.8.8.8/32", "8.8.8.8"),
+            ("::/1", "2000::"),
+            ("2000::/3", "2800::"),
+            ("2001:db8::1/128", "2001:db8::1"),
+        ] {
+            let net: IpNet = net.parse().unwrap();
+            assert_eq!(someone_of(&net), someone.parse::<IpAddr>().unwrap(), "{net}");
+            assert!(net.covers(&IpNet::host(someone_of(&net))));
         }
     }
 

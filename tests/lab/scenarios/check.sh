@@ -37,7 +37,9 @@ captured check
 check "on the ISP's side: nothing but WireGuard and the allow list" leaks check since-tunnel
 
 ip route add 198.51.100.0/24 via 192.168.1.1
-check "an injected route is not followed" line ok routes
+ip route add 0.0.0.0/1 via 192.168.1.1
+check "injected routes are not followed" line ok routes
+ip route delete 0.0.0.0/1
 ip rule add to 198.51.100.0/24 lookup main priority 100
 check "one that is followed is found" line failed routes
 ip rule delete priority 100
