@@ -265,7 +265,7 @@ impl Reader {
                 public_key,
                 preshared_key: p.preshared_key,
                 endpoint: p.endpoint,
-                allowed_ips: p.allowed_ips,
+                allowed_ips: whole(p.allowed_ips),
                 keepalive: p.keepalive,
             })
         });
@@ -292,6 +292,22 @@ impl Reader {
             notes: self.notes,
         })
     }
+}
+
+/// Two halves of an address family are all of it: many files say `0.0.0.0/1, 128.0.0.0/1` for a default route.
+fn whole(mut nets: Vec<IpNet>) -> Vec<IpNet> {
+    for (low, high) in [("0.0.0.0", "128.0.0.0"), ("::", "8000::")] {
+        let half = |addr: &str| addr.parse().ok().map(|addr| IpNet { addr, prefix: 1 });
+        let (Some(low), Some(high)) = (half(low), half(high)) else { continue };
+        if nets.contains(&low) && nets.contains(&high) {
+            nets.retain(|net| *net != low && *net != high);
+            let all = IpNet { prefix: 0, ..low };
+            if !nets.contains(&all) {
+                nets.push(all);
+            }
+        }
+    }
+    nets
 }
 
 const NOT_A_KEY: &str = "a key must be 44 characters of base64";

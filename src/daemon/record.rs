@@ -7,6 +7,7 @@ use crate::config::secret::PublicKey;
 use crate::firewall::TunnelPolicy;
 use crate::provider::{Country, Endpoint, Features, PortHold, Server};
 use crate::time::UnixTime;
+use crate::tunnel::Table;
 use miniserde::{Deserialize, Serialize, json};
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,7 +23,9 @@ pub struct Record {
     /// Of the peers, which tell this tunnel from one that was half put in its place; none in a record of an earlier version.
     pub peers: Vec<PublicKey>,
     pub mark: u32,
+    /// Whether packets are chosen by rules.
     pub full: bool,
+    pub table: Table,
     pub hold: PortHold,
     /// The port published last.
     pub port: Option<u16>,
@@ -47,6 +50,7 @@ struct Text {
     peers: Option<Vec<String>>,
     mark: u32,
     full: bool,
+    table: Option<String>,
     hold: HoldText,
     port: Option<u16>,
     port_since: u64,
@@ -125,6 +129,7 @@ impl Record {
             peers: Some(words(&self.peers)),
             mark: self.mark,
             full: self.full,
+            table: Some(emit_table(self.table)),
             hold: match &self.hold {
                 PortHold::Unavailable(why) => hold("none", None, Some(why.clone())),
                 PortHold::NatPmp { gateway } => hold("natpmp", Some(*gateway), None),
@@ -154,6 +159,12 @@ impl Record {
             peers: t.peers.unwrap_or_default().iter().map(|k| PublicKey::parse(k)).collect::<Option<_>>()?,
             mark: t.mark,
             full: t.full,
+            // A record of an earlier version does not tell.
+            table: match t.table {
+                Some(word) => parse_table(&word)?,
+                None if t.full => Table::Auto,
+                None => Table::Off,
+            },
             hold: match (t.hold.kind.as_str(), t.hold.gateway, t.hold.text) {
                 ("none", _, text) => PortHold::Unavailable(text?),
                 ("natpmp", gateway, _) => PortHold::NatPmp { gateway: gateway?.parse().ok()? },
@@ -182,6 +193,23 @@ fn words<T: ToString>(values: &[T]) -> Vec<String> {
 
 fn values<T: std::str::FromStr>(words: &[String]) -> Option<Vec<T>> {
     words.iter().map(|w| w.parse().ok()).collect()
+}
+
+/// As `Table` of a .conf has it.
+fn emit_table(table: Table) -> String {
+    match table {
+        Table::Auto => "auto".to_owned(),
+        Table::Off => "off".to_owned(),
+        Table::Number(n) => n.to_string(),
+    }
+}
+
+fn parse_table(word: &str) -> Option<Table> {
+    Some(match word {
+        "auto" => Table::Auto,
+        "off" => Table::Off,
+        number => Table::Number(number.parse().ok()?),
+    })
 }
 
 fn emit_server(s: &Server) -> ServerText {
@@ -289,6 +317,7 @@ mod tests {
             peers: vec![PublicKey([7; 32])],
             mark: 0x1076,
             full: true,
+            table: Table::Auto,
             hold,
             port: Some(40123),
             port_since: UnixTime(1_780_000_003),
@@ -313,8 +342,10 @@ mod tests {
                 Endpoint::Addr("[2001:db8::1]:51820".parse().unwrap()),
                 Endpoint::Name { host: "nl.example.org".into(), port: 51820 },
             ] {
-                let r = record(hold.clone(), endpoint);
-                assert_eq!(Record::parse(&r.emit()), Some(r));
+                for table in [Table::Auto, Table::Off, Table::Number(51_820)] {
+                    let r = Record { table, ..record(hold.clone(), endpoint.clone()) };
+                    assert_eq!(Record::parse(&r.emit()), Some(r));
+                }
             }
         }
     }

@@ -96,7 +96,7 @@ pub struct TunnelPolicy {
     pub mark: u32,
     /// Where encrypted packets may go.
     pub endpoints: Vec<SocketAddr>,
-    /// Whether the tunnel takes whole address families (policy routing) or only some networks.
+    /// Whether routing rules send packets into the tunnel: then answers to the encrypted ones need their mark as well.
     pub full: bool,
     /// Whether traffic may pass through it: false while connecting, before the machine was told to use it.
     pub open: bool,

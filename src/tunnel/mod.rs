@@ -8,7 +8,7 @@ use crate::address::IpNet;
 use crate::config::secret::{PublicKey, SecretKey};
 use crate::provider::Endpoint;
 use crate::time::Duration;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// An interface's MTU in bytes. IPv6 needs 1280 (RFC 8200 section 5); a tunnel without IPv6 may have less, down to
 /// IPv4's 576 (RFC 791).
@@ -65,6 +65,14 @@ impl Tunnel {
     /// Whether the peers' `AllowedIPs` take a whole address family.
     pub fn is_full(&self) -> bool {
         self.table == Table::Auto && self.peers.iter().flat_map(|p| &p.allowed_ips).any(|n| n.prefix == 0)
+    }
+
+    /// Whether packets are chosen by rules rather than by main's routes alone: by those the encrypted packets, which go to one
+    /// of `endpoints`, would go round in circles.
+    pub fn is_by_policy(&self, endpoints: &[Option<SocketAddr>]) -> bool {
+        let mut nets = self.peers.iter().flat_map(|p| &p.allowed_ips);
+        let holds_endpoint = |net: &IpNet| endpoints.iter().flatten().any(|e| net.contains(e.ip()));
+        self.is_full() || (self.table == Table::Auto && nets.any(holds_endpoint))
     }
 
     /// Whether the tunnel has an address of this family and a route for all of it.

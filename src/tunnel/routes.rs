@@ -42,7 +42,7 @@ const NEAR_V6: [IpNet; 2] = [v6(0xfe80, 10), v6(0xff00, 8)];
 
 /// Steps for the routes by the link, and for what all tunnels share.
 pub(super) fn plan(want: &Want<'_>, found: &Found) -> (Vec<Step>, Vec<Step>) {
-    let is_by_policy = is_by_policy(want);
+    let is_by_policy = want.tunnel.is_by_policy(want.endpoints);
     let by_link = routes_by_link(want, found, is_by_policy);
     let refused = if want.tunnel.is_full() { refused_routes(want.tunnel, found) } else { Vec::new() };
     let rules = if is_by_policy { rules(want, found) } else { Vec::new() };
@@ -65,13 +65,6 @@ pub(super) fn plan(want: &Want<'_>, found: &Found) -> (Vec<Step>, Vec<Step>) {
     let stale = |r: &&Rule| r.protocol == OUR_PROTOCOL && !rules.contains(r);
     shared.extend(found.rules.iter().filter(stale).cloned().map(Step::DeleteRule));
     (routes, shared)
-}
-
-/// Whether packets are chosen by rules rather than by main's routes alone.
-fn is_by_policy(want: &Want<'_>) -> bool {
-    let holds_endpoint = |net: &IpNet| want.endpoints.iter().flatten().any(|e| net.contains(e.ip()));
-    want.tunnel.is_full()
-        || (want.tunnel.table == Table::Auto && allowed(want.tunnel).any(|n| holds_endpoint(&n)))
 }
 
 fn routes_by_link(want: &Want<'_>, found: &Found, is_by_policy: bool) -> Vec<Route> {

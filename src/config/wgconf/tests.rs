@@ -112,6 +112,19 @@ fn port_forwarding_is_read_leniently() {
 }
 
 #[test]
+fn two_halves_of_a_family_are_the_whole_of_it() {
+    let allowed = |line: &str| {
+        let text = interface("").replace("AllowedIPs = 0.0.0.0/0", &format!("AllowedIPs = {line}"));
+        let tunnel = parse(&text).unwrap().tunnel;
+        (joined(&tunnel.peers[0].allowed_ips), tunnel.is_full())
+    };
+    assert_eq!(allowed("0.0.0.0/1, 128.0.0.0/1"), ("0.0.0.0/0".to_owned(), true));
+    assert_eq!(allowed("8000::/1, 128.0.0.0/1, ::/1, 0.0.0.0/1"), ("0.0.0.0/0 ::/0".to_owned(), true));
+    assert_eq!(allowed("0.0.0.0/0, 0.0.0.0/1, 128.0.0.0/1"), ("0.0.0.0/0".to_owned(), true));
+    assert_eq!(allowed("0.0.0.0/1, 128.0.0.0/2"), ("0.0.0.0/1 128.0.0.0/2".to_owned(), false));
+}
+
+#[test]
 fn hooks_are_refused_with_a_word() {
     for hook in ["PreUp", "PostUp", "PREDOWN", "postdown"] {
         let text = fault(&interface(&format!("{hook} = rm -rf /")));

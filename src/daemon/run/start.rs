@@ -22,7 +22,7 @@ use crate::sys::poll::Poll;
 use crate::sys::signal::Signals;
 use crate::sys::worker::Workers;
 use crate::sys::{Machine, System, user};
-use crate::tunnel::{Mtu, Peer, Table, Tunnel};
+use crate::tunnel::{Mtu, Peer, Tunnel};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -175,7 +175,7 @@ impl Supervisor {
             dns: record.dns.clone(),
             search_domains: Vec::new(),
             mtu: u16::try_from(link.mtu).ok().and_then(Mtu::new),
-            table: if record.full { Table::Auto } else { Table::Off },
+            table: record.table,
             fwmark: Some(record.mark),
             listen_port: None,
             peers,

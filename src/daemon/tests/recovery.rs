@@ -219,3 +219,16 @@ fn a_kill_switch_that_cannot_be_remembered_is_on_but_not_done() {
     s.handle(Event::Remembered(Ok(())));
     assert_eq!(s.done(4), Some(Exit::Done));
 }
+
+#[test]
+fn networks_that_hold_the_endpoint_are_chosen_by_rules_and_their_answers_need_the_mark() {
+    let by_rules = |net: &str| {
+        let mut ready = ready("NL", 11);
+        ready.connection.tunnel.peers[0].allowed_ips = vec![net.parse().unwrap()];
+        let mut s = story(false);
+        s.handle(Event::Client(1, Ask::Connect(Box::new(wish("NL", true)))));
+        s.choose(&ready);
+        s.last().tunnels[0].full
+    };
+    assert_eq!(["0.0.0.0/0", "203.0.0.0/8", "10.0.0.0/8"].map(by_rules), [true, true, false]);
+}
