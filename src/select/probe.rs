@@ -72,7 +72,7 @@ impl Plan {
 /// A probe to send right away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
-    /// Which of all probes it is, for [`Prober::handle_sent`] and [`Prober::handle_refusal`].
+    /// Which of all probes it is, for [`Prober::handle_refusal`].
     pub nth: usize,
     pub to: IpAddr,
     pub seq: u16,
@@ -139,7 +139,7 @@ impl Prober {
         }
     }
 
-    /// The next probe that is due. It counts as sent at `now`, unless [`Prober::handle_sent`] says better.
+    /// The next probe that is due. It counts as sent at `now`, so read the clock for each.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         self.leave_out(now);
         if self.is_done(now) || self.next == self.total() || now < self.due_at(self.next) {
@@ -157,15 +157,6 @@ impl Prober {
         payload[..4].copy_from_slice(&(index as u32).to_be_bytes());
         payload[4..].copy_from_slice(&target.cookie.to_be_bytes());
         Some(Transmit { nth, to: target.addr, seq, payload })
-    }
-
-    /// A probe left `at`, later than when it was asked for: of many that are handed to the kernel at once, the last
-    /// leave after the first.
-    pub fn handle_sent(&mut self, nth: usize, at: Instant) {
-        if let Some(sent_at) = self.sent_at.get_mut(nth).and_then(Option::as_mut) {
-            *sent_at = at;
-            self.last_sent_at = self.last_sent_at.max(at);
-        }
     }
 
     /// A probe could not be sent (no route, a full queue): it counts as lost and nothing is waited for.

@@ -34,14 +34,6 @@ const AGE_MOST: Duration = Duration::from_secs(1);
 /// What each request carries before its payload: the run number that the kernel's filter looks for.
 const RUN: usize = 4;
 
-/// A request to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request<'a> {
-    pub to: IpAddr,
-    pub seq: u16,
-    pub payload: &'a [u8],
-}
-
 /// A reply to one of our requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply<'a> {
@@ -109,17 +101,11 @@ impl EchoSocket {
 
     /// Sends a request. `WouldBlock`: the queue is full; other errors: there is no way to this host.
     pub fn send(&self, to: IpAddr, seq: u16, payload: &[u8]) -> io::Result<()> {
-        let packet = self.emit(&Request { to, seq, payload });
+        let payload = [&self.run, payload].concat();
+        let packet = emit_request(self.ipv4, &Echo { id: self.id, seq, payload: &payload });
         let to = SockaddrStorage::from(SocketAddr::new(to, 0));
         sendto(self.fd.as_raw_fd(), &packet, &to, MsgFlags::empty())?;
         Ok(())
-    }
-
-    /// Sends these, in order, by one call as far as they go: how many have left. An error, as of [`EchoSocket::send`],
-    /// is the first one's.
-    pub fn send_many(&self, requests: &[Request<'_>]) -> io::Result<usize> {
-        let packets: Vec<_> = requests.iter().map(|r| (r.to, self.emit(r))).collect();
-        many::send(&self.fd, &packets)
     }
 
     /// The next reply to one of our requests, if one has come; its sender and its sequence number.
@@ -140,11 +126,6 @@ impl EchoSocket {
             hear(Reply { from, seq: echo.seq, payload, at: clocks.arrival(message.stamp) });
         }
         Ok(is_full)
-    }
-
-    fn emit(&self, request: &Request<'_>) -> Vec<u8> {
-        let payload = [&self.run, request.payload].concat();
-        emit_request(self.ipv4, &Echo { id: self.id, seq: request.seq, payload: &payload })
     }
 
     fn parse<'b>(&self, b: &'b [u8]) -> Option<Echo<'b>> {

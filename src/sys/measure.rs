@@ -3,11 +3,11 @@
 
 use super::Clock;
 use super::clock::System;
-use super::icmp::{EchoSocket, Inbox, Reply, Request};
+use super::icmp::{EchoSocket, Inbox, Reply};
 use super::resolve::Resolver;
 use super::socket::{self, Egress};
 use crate::provider::{Endpoint, Server};
-use crate::select::probe::{Measured, Plan, Prober, Transmit};
+use crate::select::probe::{Measured, Plan, Prober};
 use crate::time::{Duration, Instant, millis, secs};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -32,7 +32,8 @@ pub struct Onlooker<'o> {
 
 /// Most time for finding the addresses of servers that are listed by name. Chosen.
 const RESOLVE_MOST: Duration = secs(3);
-/// Messages in one call of the kernel. Chosen: beyond that a call costs little beside what it does.
+/// Sent or received at once, before the other is looked at. Chosen: beyond that a call of the kernel for all that came costs
+/// little beside what it does.
 const BATCH: usize = 32;
 /// Read between two looks at the clock: a flood must not keep probes from leaving. Chosen.
 const BATCHES_A_TURN: usize = 4;
@@ -40,8 +41,6 @@ const BATCHES_A_TURN: usize = 4;
 const GATHER: Duration = millis(2);
 /// ... unless so few are to come that each may be the last. Chosen.
 const FEW: usize = 8;
-/// The least batch that tells what a probe takes: in a smaller one the call itself counts too much. Chosen.
-const ENOUGH: u32 = 8;
 /// Share of the limit that ICMP may use when there are TCP targets to try after it.
 const ICMP_SHARE: f64 = 0.6;
 
@@ -112,10 +111,10 @@ fn ping(
     let sockets: Vec<EchoSocket> = [open(true)?, open(false)?].into_iter().flatten().collect();
     let mut cookies = random(addrs.len()).into_iter();
     let mut prober = Prober::new(addrs, *plan, || cookies.next().unwrap_or_default(), System.now());
-    let (mut sender, mut inbox) = (Sender::default(), Inbox::new(BATCH));
+    let mut inbox = Inbox::new(BATCH);
     let mut told = 0;
     while !prober.is_done(System.now()) {
-        sender.send_due(&mut prober, &sockets);
+        send_due(&mut prober, &sockets);
         let Some(wake_at) = prober.poll_timeout(System.now()) else { break };
         sleep(&prober, &sockets, wake_at)?;
         for socket in &sockets {
@@ -137,6 +136,18 @@ fn ping(
     Ok(prober.into_measured())
 }
 
+/// Sends what is due, each by a call of its own: of a batch that is handed over at once nobody knows when each left, and in
+/// an emulated machine that is milliseconds.
+fn send_due(prober: &mut Prober, sockets: &[EchoSocket]) {
+    for _ in 0..BATCH {
+        let Some(probe) = prober.poll_transmit(System.now()) else { break };
+        let socket = sockets.iter().find(|s| s.is_ipv4() == probe.to.is_ipv4());
+        if !matches!(socket.map(|s| s.send(probe.to, probe.seq, &probe.payload)), Some(Ok(()))) {
+            prober.handle_refusal(probe.nth);
+        }
+    }
+}
+
 /// Sleeps until there is something to do. While the next probe is to leave soon nobody is woken for an answer: it can wait,
 /// since its time is the kernel's. Else the first answer ends it, and [`GATHER`] more if more are to come.
 fn sleep(prober: &Prober, sockets: &[EchoSocket], until: Instant) -> io::Result<()> {
@@ -154,56 +165,6 @@ fn sleep(prober: &Prober, sockets: &[EchoSocket], until: Instant) -> io::Result<
         wait(Vec::new(), until.min(System.now() + GATHER))?;
     }
     Ok(())
-}
-
-/// Hands probes to the kernel, [`BATCH`] at once, and tells when each of them left.
-#[derive(Default)]
-struct Sender {
-    /// The least that one probe of a batch has taken; `None` before the first batch.
-    step: Option<Duration>,
-}
-
-impl Sender {
-    /// Sends a batch of what is due.
-    fn send_due(&mut self, prober: &mut Prober, sockets: &[EchoSocket]) {
-        let now = System.now();
-        let due: Vec<Transmit> = std::iter::from_fn(|| prober.poll_transmit(now)).take(BATCH).collect();
-        for socket in sockets {
-            let its: Vec<&Transmit> = due.iter().filter(|t| t.to.is_ipv4() == socket.is_ipv4()).collect();
-            self.send(prober, socket, &its);
-        }
-    }
-
-    fn send(&mut self, prober: &mut Prober, socket: &EchoSocket, mut left: &[&Transmit]) {
-        while !left.is_empty() {
-            let requests: Vec<Request<'_>> =
-                left.iter().map(|t| Request { to: t.to, seq: t.seq, payload: &t.payload }).collect();
-            let began_at = System.now();
-            let Ok(sent @ 1..) = socket.send_many(&requests) else {
-                prober.handle_refusal(left[0].nth);
-                left = &left[1..];
-                continue;
-            };
-            self.tell(prober, &left[..sent], began_at);
-            left = &left[sent..];
-        }
-    }
-
-    /// They left one after the other from `began_at` on, each a step after the one before. The step is the least there was:
-    /// should this thread have been held up, a probe counts as sent too early and its round trip as longer than it
-    /// was; as shorter only by what the probes of one batch differ in, microseconds. Before anything is known, all count
-    /// as sent at once.
-    fn tell(&mut self, prober: &mut Prober, sent: &[&Transmit], began_at: Instant) {
-        let count = u32::try_from(sent.len()).unwrap_or(u32::MAX);
-        let mine = System.now().since(began_at) / count.max(1);
-        let step = self.step.map_or(Duration::ZERO, |least| least.min(mine));
-        for (n, probe) in (0..).zip(sent) {
-            prober.handle_sent(probe.nth, began_at + step * n);
-        }
-        if count >= ENOUGH {
-            self.step = Some(self.step.map_or(mine, |least| least.min(mine)));
-        }
-    }
 }
 
 /// A connection under way.

@@ -1,4 +1,4 @@
-//! Many messages by one call of the kernel: sendmmsg(2) and recvmmsg(2), with the time at which each was received.
+//! Many messages by one call of the kernel: recvmmsg(2), with the time at which each was received.
 //!
 //! The types with `repr(C)` are what the kernel writes, in its layout; they are plain bytes and numbers, of which any value
 //! is valid. An IPv4 or IPv6 address is read out of its bytes (ip(7), ipv6(7)).
@@ -6,9 +6,8 @@
 use crate::time::Duration;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::{SockaddrLike, SockaddrStorage};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 
@@ -134,32 +133,6 @@ impl Control {
             (self.head.cmsg_level, self.head.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS);
         let (secs, nanos) = (u64::try_from(self.at.tv_sec).ok()?, u32::try_from(self.at.tv_nsec).ok()?);
         is_stamp.then(|| Duration::new(secs, nanos))
-    }
-}
-
-/// Sends these, in order, as far as they go: how many have left. An error: the first of them was refused.
-pub(super) fn send(fd: &OwnedFd, packets: &[(IpAddr, Vec<u8>)]) -> io::Result<usize> {
-    let names: Vec<SockaddrStorage> = packets.iter().map(|(to, _)| SocketAddr::new(*to, 0).into()).collect();
-    let part =
-        |(_, b): &(IpAddr, Vec<u8>)| libc::iovec { iov_base: b.as_ptr().cast_mut().cast(), iov_len: b.len() };
-    let mut parts: Vec<libc::iovec> = packets.iter().map(part).collect();
-    let head = |(name, part): (&SockaddrStorage, &mut libc::iovec)| {
-        let mut head = blank();
-        head.msg_hdr.msg_name = name.as_ptr().cast_mut().cast();
-        head.msg_hdr.msg_namelen = name.len();
-        head.msg_hdr.msg_iov = part;
-        head.msg_hdr.msg_iovlen = 1;
-        head
-    };
-    let mut heads: Vec<libc::mmsghdr> = names.iter().zip(&mut parts).map(head).collect();
-    loop {
-        // SAFETY: each head points to its own name and part, the part to its packet, all of the stated lengths; all of
-        // them live unmoved through the call, and sendmmsg(2) writes nothing but the heads.
-        let n = unsafe { libc::sendmmsg(fd.as_raw_fd(), heads.as_mut_ptr(), heads.len() as libc::c_uint, 0) };
-        match Errno::result(n) {
-            Err(Errno::EINTR) => continue,
-            n => return Ok(usize::try_from(n?).unwrap_or(0)),
-        }
     }
 }
 

@@ -32,15 +32,19 @@ judge() {
             exit !(lines == hosts && !bad && chosen <= best * 1.1 && (who == "answered" ? answered >= hosts / 2 : answered == hosts))
         }' - "$RUN/measured"
 }
-# right SEEDS WHO: how many of the farms were judged right.
+# right SEEDS WHO: how many of the farms were judged right. Whoever else uses the machine that emulates may spoil one: what
+# is judged wrong is said, and measured once more.
 right() {
     local seed
     count=0
     for seed in $1; do
         farm "$seed"
-        farm_measure "$RUN/measured"
-        if judge "farm $seed" "$2" >"$RUN/judged"; then count=$((count + 1)); else sed 's/^/# /' "$RUN/judged"; fi
+        if once "$seed" "$2" || once "$seed" "$2"; then count=$((count + 1)); fi
     done
+}
+once() {
+    farm_measure "$RUN/measured"
+    judge "farm $1" "$2" >"$RUN/judged" || { sed 's/^/# /' "$RUN/judged"; false; }
 }
 
 right "$(seq 20)" all
@@ -81,8 +85,8 @@ farm_confs 1000
 farm_delays $(seq 20000 7500 312500)
 complete() {
     local TIMEFORMAT='%R s, %U s and %S s of CPU'
-    plain=$({ time pvpn list --provider file --json >/dev/null 2>&1; } 2>&1)
-    took=$({ time pvpn list --provider file --fastest ping --json >"$RUN/thousand" 2>/dev/null; } 2>&1)
+    { time pvpn list --provider file --json >/dev/null 2>&1; } 2>"$RUN/plain"
+    { time pvpn list --provider file --fastest ping --json >"$RUN/thousand" 2>/dev/null; } 2>"$RUN/took"
     jq -r '.[] | "\(.name[1:]) \(.rtt_ms // "-")"' "$RUN/thousand" | awk '
         $2 == "-" || $2 < 20 + $1 % 40 * 7.5 { print; wrong++ }
         END { exit !(NR == 1000 && !wrong) }'
@@ -90,7 +94,7 @@ complete() {
 # Whoever else uses the machine that emulates may spoil one.
 thrice() { complete || complete || complete; }
 check "all of 1,000 targets have a round trip, none shorter than it can be" thrice
-note "1,000 targets: $took; without measuring $plain; longest answer $(jq 'map(.rtt_ms // 0) | max' "$RUN/thousand") ms"
+note "1,000 targets: $(cat "$RUN/took"); without measuring $(cat "$RUN/plain"); longest answer $(jq 'map(.rtt_ms // 0) | max' "$RUN/thousand") ms"
 strace -f -qq -e trace=socket -o "$RUN/sockets" pvpn list --provider file --fastest ping --json >/dev/null
 same "by one socket" 1 "$(grep -c 'IPPROTO_ICMP' "$RUN/sockets")"
 
