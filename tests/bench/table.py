@@ -6,9 +6,9 @@ NOT_REACHED = "not reached"
 NOT_MEASURED = "not measured"
 
 # What it would take, where a figure is not reached.
-CONNECT_TAKES = "not known yet"
-LIST_TAKES = "not known yet"
-ICMP_TAKES = "not known yet"
+CONNECT_TAKES = "a quarter of it is files synced to disk, so that a power cut finds the machine closed and its resolver file, a fifth a dozen policy rules set one by one; fewer syncs would promise less, rules sent together would save half of their share"
+LIST_TAKES = "a reader compiled for speed instead of size"
+ICMP_TAKES = "a CPU that sends and hears 6,000 datagrams in half a second; what they cost here is the CPU of the row below"
 
 
 class Row:
