@@ -59,13 +59,13 @@ again() {
     */init) init 6 ;;
     *) busybox reboot -f ;;
     esac
-    sleep 60
+    sleep 600
 }
 # cut_off: the power goes, without warning; then the same.
 cut_off() {
     note "the power goes"
     echo b >/proc/sysrq-trigger
-    sleep 60
+    sleep 600
 }
 finish() { touch /run/lab/finished; }
 
