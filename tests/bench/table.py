@@ -117,7 +117,7 @@ def guest_rows(s):
 
 
 def icmp_rows(s):
-    what = "round trips to 1,000 hosts, three each; `fping -C 3 -i 1`"
+    what = "round trips to 1,000 hosts, up to three each; `fping -C 3 -i 1`"
     same = ("the same, CPU", "the same, one by one")
     if not s.has("icmp.pvpn.ms", "icmp.plain.ms", "icmp.fping.ms", "icmp.longest", "icmp.compared", "icmp.difference_us", "icmp.worst_us"):
         return [Row(text, NOT_MEASURED) for text in (what, *same)]
