@@ -2,12 +2,12 @@
 # For the scenarios that boot with a real init (inits.sh, initrc.sh): what a machine holds, the control of a service, and
 # what a restart must leave as it was. They define `is_active` for their init.
 
-# Every file but what other programs write: the lab, the lists of dpkg, insserv and OpenRC, what a boot makes, Python's
+# Every file but what other programs write: the lab, the lists of dpkg, apt, insserv and OpenRC, what a boot makes, Python's
 # bytecode.
 files() {
     find / -xdev \( -path /lab -o -path /tmp -o -path /run -o -path /proc -o -path /sys -o -path /dev -o -path /home -o -path /srv \
         -o -path /root/.ssh -o -path /root/resolv.conf -o -path /var/log -o -path /var/tmp -o -path /var/cache \
-        -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /var/lib/urandom -o -path /var/lib/random-seed \
+        -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/lib/systemd -o -path /var/lib/urandom -o -path /var/lib/random-seed \
         -o -path /var/lib/dbus -o -path /var/lib/private -o -path '/usr/lib/rc/cache' \
         -o -path /etc/resolv.conf -o -path /etc/mtab -o -path /etc/motd -o -path /etc/adjtime -o -path '/etc/.pwd.lock' \
         -o -path '/etc/*shadow*' -o -path '/etc/group-' -o -path '/etc/passwd-' -o -path '/etc/init.d/.depend.*' \

@@ -1,10 +1,11 @@
+# guests: amd64
 # limit: 600
 # boot: openrc
 # carries: pkg
 # before: installed, set up, closed, to be connected at boot
 #
 # As inits.sh, with OpenRC as Debian packages it, install.sh and uninstall.sh, and the configuration by `pvpn init`. Programs
-# try to get out by every way from before the network is up; the ISP's side counts. Runs when it is named.
+# try to get out by every way from before the network is up; the ISP's side counts.
 #
 #   boot 0   no init: installed from a binary, set up by flags and by typed answers, the kill switch closed, enabled
 #   boot 1   connected at boot; restarted, told to read its configuration, killed, upgraded, the network restarted; reboot

@@ -15,25 +15,10 @@
 #            disabled; reboot
 #   boot 3   the control: without the boot service the machine leaks. Then it is purged, and nothing is left
 #
-# With OpenRC (initrc.sh): install.sh and uninstall.sh. On arm64 boot 1 alone.
+# OpenRC's are told in initrc.sh. On arm64 boot 1 alone.
 . /lab/guest/lib.sh
+. /lab/guest/boots.sh
 
-case $(readlink /proc/1/exe) in *systemd) init=systemd ;; *) init=openrc ;; esac
-[ "$BOOT" != 0 ] || init=$([ "$SCENARIO" = inits ] && echo systemd || echo openrc)
-
-# Every file but what other programs write: the lab, dpkg's and insserv's lists, what a boot makes, Python's bytecode.
-files() {
-    find / -xdev \( -path /lab -o -path /tmp -o -path /run -o -path /proc -o -path /sys -o -path /dev -o -path /home -o -path /srv \
-        -o -path /root/.ssh -o -path /root/resolv.conf -o -path /var/log -o -path /var/tmp -o -path /var/cache \
-        -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/lib/systemd -o -path /var/lib/urandom -o -path /var/lib/random-seed \
-        -o -path /var/lib/dbus -o -path /var/lib/private \
-        -o -path /etc/resolv.conf -o -path /etc/mtab -o -path /etc/motd -o -path /etc/adjtime -o -path '/etc/.pwd.lock' \
-        -o -path '/etc/*shadow*' -o -path '/etc/group-' -o -path '/etc/passwd-' -o -path '/etc/init.d/.depend.*' \
-        -o -path /etc/systemd/system/network.target.wants -o -name __pycache__ \) -prune \
-        -o -printf '%p %y %m %u:%g %l\n' | sort
-}
-nothing_more() { ! comm -13 "$1" "$2" | grep .; }
-kernel() { /lab/guest/snapshot-machine | sed '/^== etc$/,/^== wire/d'; }
 package() { echo /lab/deb/pvpn_*.deb; }
 has_apt() { command -v apt >/dev/null; }
 # The same package, a higher version.
@@ -44,43 +29,11 @@ higher_package() {
     dpkg-deb -Znone -b /tmp/higher /tmp/higher.deb
 }
 # As README says, where there is apt.
-install_it() {
-    case $init in
-    systemd) if has_apt; then apt --yes install "$1"; else dpkg --force-depends -i "$1"; fi ;;
-    openrc) sh /lab/pkg/install.sh /lab/bin/pvpn ;;
-    esac
-}
-enable() { if [ "$init" = systemd ]; then systemctl enable pvpn; else rc-update add pvpn default; fi; }
-service() { if [ "$init" = systemd ]; then systemctl "$1" pvpn; else rc-service pvpn "$1"; fi; }
-disable_all() {
-    case $init in
-    systemd) systemctl disable pvpn pvpn-killswitch ;;
-    openrc) rc-update --all del pvpn; rc-update --all del pvpn-killswitch ;;
-    esac
-}
-remove_it() {
-    case $init in
-    systemd) if has_apt; then apt --yes purge pvpn; else dpkg --purge pvpn; fi ;;
-    openrc) sh /usr/local/libexec/pvpn/uninstall.sh --purge ;;
-    esac
-}
-is_active() {
-    case $init in
-    systemd) [ "$(systemctl is-active pvpn)" = active ] ;;
-    openrc) rc-service pvpn status ;;
-    esac
-}
+install_it() { if has_apt; then apt --yes install "$1"; else dpkg --force-depends -i "$1"; fi; }
+remove_it() { if has_apt; then apt --yes purge pvpn; else dpkg --purge pvpn; fi; }
+is_active() { [ "$(systemctl is-active pvpn)" = active ]; }
 property() { systemctl show pvpn --value -p "$1"; }
-# Another process, the same link, handshake and port: what was, and whether it is so again.
-remember() { pid=$(supervisor) link=$(cat /sys/class/net/wgpnl/ifindex) port=$(port_file); }
-another_process() { [ -n "$(supervisor)" ] && [ "$(supervisor)" != "$pid" ]; }
-taken_over() {
-    another_process && is_active && status_is .state connected && status_is .port.state held &&
-        [ "$(cat /sys/class/net/wgpnl/ifindex) $(port_file)" = "$link $port" ]
-}
-took_over() {
-    within 40 taken_over || { status; echo "was: pid $pid, link $link, port $port"; return 1; }
-}
+
 # A card whose driver is loaded late, as a USB one's, and what udev has named it.
 udev_runs() {
     rm -f /etc/systemd/system/systemd-udevd* # not what would announce every device at the next boot
@@ -96,16 +49,10 @@ new_card() {
 }
 card() { basename /sys/bus/virtio/drivers/virtio_net/virtio*/net/*; }
 past_it() { python3 /lab/guest/past.py "$(card)"; }
-# Programs for a TCP connection from the LAN, as by ssh.
-ssh_like() {
-    busybox nc -l -p 22 -e /bin/echo SSH-2.0-lab &
-    sleep 0.5
-    [ "$(on near timeout 5 bash -c 'read -r line </dev/tcp/192.168.1.10/22; echo "$line"')" = SSH-2.0-lab ]
-}
 
 if [ "$BOOT" = 0 ]; then
     rm -f /usr/local/bin/pvpn # the lab's own
-    [ "$init" = openrc ] || ln -sf /lib/systemd/system/nftables.service /etc/systemd/system/sysinit.target.wants/
+    ln -sf /lib/systemd/system/nftables.service /etc/systemd/system/sysinit.target.wants/
     files >/lab/out/files.before
     touch /lab/noise
     mkdir -p "$CONFIG"
@@ -125,7 +72,7 @@ enable = false
 CONF
     chmod 0600 "$CONFIG/config.ini"
     check "it is installed" install_it "$(package)"
-    check "and enabled" enable
+    check "and enabled" systemctl enable pvpn
     check "killswitch on says nothing of a reboot" sh -c 'pvpn killswitch on --yes 2>&1 | tee /dev/stderr | grep -qx "kill switch on"'
     # As after a reboot: the kernel knows nothing, the disk does.
     nft flush ruleset
@@ -143,16 +90,16 @@ if [ "$BOOT" = 1 ]; then
     check "its port is held" within 40 status_is .port.state held
 
     remember
-    check "restart" service restart
-    check "L6: restarted: another process, the same tunnel and port" took_over
+    check "restart" systemctl restart pvpn
+    check "L6: restarted: another process; tunnel, port, resolver and rules as they were" took_over
     remember
     kill -9 "$(supervisor)"
-    check "killed: started again, the same tunnel and port" took_over
+    check "killed: started again; tunnel, port, resolver and rules as they were" took_over
     if [ "$(uname -m)" = x86_64 ]; then
-        [ "$init" = openrc ] || higher_package >/dev/null
+        higher_package >/dev/null
         remember
         check "upgrade to a higher version" install_it /tmp/higher.deb
-        check "L6: upgraded: another process, the same tunnel and port" took_over
+        check "L6: upgraded: another process; tunnel, port, resolver and rules as they were" took_over
 
         ip link set eth0 down
         ip address flush dev eth0
@@ -176,24 +123,18 @@ if [ "$BOOT" = 2 ]; then
     same "a broken configuration: the kill switch is closed" on "$(pvpn killswitch status)"
     check "the world cannot be reached" fails world 2
     check "the LAN can, and gets in, as by ssh" ssh_like
-    if [ "$init" = systemd ]; then
-        same "the service ended once, with exit code 78" 'failed 78 0' \
-            "$(property ActiveState) $(property ExecMainStatus) $(property NRestarts)"
-    else
-        check "the service is stopped" within 20 fails is_active
-    fi
+    same "the service ended once, with exit code 78" 'failed 78 0' \
+        "$(property ActiveState) $(property ExecMainStatus) $(property NRestarts)"
     check "closed at boot, without a tunnel: nothing leaks" leaks_in "$pcap"
 
-    if [ "$init" = systemd ]; then
-        udev_runs
-        check "a card appears, and no supervisor runs" new_card
-        check "packet sockets get nothing out by it" past_it
-        rm "$(find /lib/udev /etc/udev -name 90-pvpn.rules)"
-        check "another time, without pvpn's udev rule" new_card
-        check "control: they do" fails past_it
-        modprobe -r virtio_net
-    fi
-    check "both services are disabled" disable_all
+    udev_runs
+    check "a card appears, and no supervisor runs" new_card
+    check "packet sockets get nothing out by it" past_it
+    rm "$(find /lib/udev /etc/udev -name 90-pvpn.rules)"
+    check "another time, without pvpn's udev rule" new_card
+    check "control: they do" fails past_it
+    modprobe -r virtio_net
+    check "both services are disabled" systemctl disable pvpn pvpn-killswitch
     systemctl is-enabled pvpn pvpn-killswitch 2>&1 | sed 's/^/# /'
     again
 fi
@@ -203,7 +144,7 @@ if [ "$BOOT" = 3 ]; then
     kernel >"$RUN"/kernel.before
     check "L5, control: without the boot service the same machine leaks" fails leaks_in "$pcap"
     sed -i '/nonsense/d' "$CONFIG/config.ini"
-    check "the next start closes it again and connects" service start
+    check "the next start closes it again and connects" systemctl start pvpn
     check "connected" within 40 status_is .state connected
     same "and the kill switch is on" on "$(pvpn killswitch status)"
     check "it is removed" remove_it
