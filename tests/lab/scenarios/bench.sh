@@ -1,4 +1,4 @@
-# limit: 1500
+# limit: 900
 #
 # What `make bench` measures in a guest: runs in turn (A B A B) beside what people use today, in the same boot. Nothing is
 # judged here: /lab/out/bench gets one `NAME VALUE` a line (ms, kB, or what the name says) below a line `part NAME` for each
