@@ -170,7 +170,7 @@ def holds(s, kb, fds):
 
 
 def failover_rows(s):
-    what = "killed server to traffic on the next; a loop of 60 s × 3 pings (computed)"
+    what = "killed server to traffic on the next, the slower of two; a loop of 60 s × 3 pings (computed)"
     if not s.has("failover.pvpn", "connect.quick.ms", "disconnect.quick.ms"):
         return [Row(what, NOT_MEASURED, reach="10 s")]
     ours = max(s.all["failover.pvpn"]) / 1000

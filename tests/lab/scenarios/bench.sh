@@ -67,7 +67,7 @@ connect_part() {
 throughput_part() {
     without_port
     on inet iperf3 -s -D -I "$RUN/iperf3.pid" >/dev/null
-    for round in 0 1 2 3; do
+    for round in 0 1 2 3 4 5; do
         for turn in 0 1 2; do
             case $(((round + turn) % 3)) in
             0)
@@ -77,12 +77,12 @@ throughput_part() {
                 restore_sysctls
                 ;;
             1)
-                pvpn connect --provider file --server 'NL#12' --ks true >/dev/null
+                pvpn -q connect --provider file --server 'NL#12' --ks true >/dev/null
                 mbits closed
                 pvpn disconnect --ks false >/dev/null
                 ;;
             2)
-                pvpn connect --provider file --server 'NL#12' >/dev/null
+                pvpn -q connect --provider file --server 'NL#12' >/dev/null
                 mbits open
                 pvpn disconnect --ks false >/dev/null
                 ;;
@@ -155,6 +155,7 @@ failover_part() {
         gateway "$first" alive
         pvpn disconnect --ks false >/dev/null
     done
+    cp "$CONFIG/pvpn.log" /lab/out/bench-failover.log
 }
 
 # two hundred changes of server by one supervisor, and as many in a day that takes seconds
@@ -165,6 +166,8 @@ lasting_part() {
         case $((n % 2)) in 0) to='NL#12' ;; *) to='NL#31' ;; esac
         ! pvpn -q connect --provider file --server "$to" --ks true >/dev/null 2>&1 || switched=$((switched + 1))
         case $n in 19) when=first ;; 199) when=last ;; *) continue ;; esac
+        # What the new tunnel is asked first has a socket of its own for a moment.
+        sleep 4
         pid=$(supervisor)
         memory "switches.$when" "$pid"
         put "switches.$when.fds" "$(find "/proc/$pid/fd" -type l | wc -l)"
