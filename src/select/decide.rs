@@ -1,7 +1,8 @@
 //! The decision: which of the shortlisted servers to take, in which order to try the others, and why.
 //!
 //! The smallest round trip wins; each lost probe counts [`LOSS`] against it. Those within [`TIE`] of the best are as good as
-//! it, and the provider's order decides among them. A server in use is kept unless another is clearly faster.
+//! it, and the provider's order decides among them. A server in use is kept unless another is clearly faster. Those that
+//! have failed stand behind the others, the latest failure last: where all have, the one that just died is not the next.
 
 use super::filter::Shortlist;
 use super::memory::Memory;
@@ -82,7 +83,8 @@ pub fn decide<'a>(
     let mut order: Vec<(usize, &Server)> = list.servers.iter().copied().enumerate().collect();
     order.sort_by_key(|&(nth, s)| {
         let speed = weight(s).map_or(Duration::MAX, |w| if is_tied(w) { Duration::ZERO } else { w });
-        (memory.has_failed(&s.id, now), nth >= list.alike, speed, nth)
+        let failed_at = memory.failed_at(&s.id, now);
+        (failed_at.is_some(), nth >= list.alike, failed_at, speed, nth)
     });
     let kept = order.iter().position(|(_, s)| Some(s.id.as_str()) == in_use).filter(|&at| {
         let (best, current) = (order[0].1, order[at].1);

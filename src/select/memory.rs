@@ -67,6 +67,11 @@ impl Memory {
         self.failures(id, now) > 0.5
     }
 
+    /// When it failed last, while it is to be avoided.
+    pub fn failed_at(&self, id: &str, now: Instant) -> Option<Instant> {
+        self.entries.get(id)?.failures.map(|(_, at)| at).filter(|_| self.has_failed(id, now))
+    }
+
     fn entry(&mut self, id: &str) -> &mut Entry {
         if self.entries.len() >= ENTRIES_MOST && !self.entries.contains_key(id) {
             let heard_at = |e: &Entry| e.rtt.map(|r| r.1).max(e.failures.map(|f| f.1));

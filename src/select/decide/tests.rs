@@ -123,6 +123,18 @@ fn the_one_in_use_is_kept_unless_another_is_clearly_faster() {
 }
 
 #[test]
+fn where_all_have_failed_the_one_that_did_so_last_is_tried_last() {
+    let mut memory = Memory::default();
+    for (nth, id) in ["b", "a", "c"].into_iter().enumerate() {
+        memory.note_failure(id, NOW + secs(nth as u64));
+    }
+    let servers = three();
+    let samples = samples(&servers, &[(Some(300), 0), (Some(200), 0), (Some(100), 0)]);
+    let decision = decide(&list(&servers), &samples, None, &memory, NOW + secs(3));
+    assert_eq!(decision.servers.iter().map(|s| s.name.as_str()).collect::<String>(), "bac");
+}
+
+#[test]
 fn a_failed_or_vanished_one_is_not_kept() {
     let mut memory = Memory::default();
     memory.note_failure("b", NOW);
