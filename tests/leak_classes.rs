@@ -62,8 +62,8 @@ const CLASSES: [Class; 20] = [
         name: "L6",
         rule: "restart and upgrade: a signal of its own, everything is left to the next process",
         shown: &[
-            (BOOT, "L6: restarted: another process, the same tunnel and port"),
-            (BOOT, "L6: upgraded: another process, the same tunnel and port"),
+            (BOOT, "L6: restarted: another process; tunnel, port, resolver and rules as they were"),
+            (BOOT, "L6: upgraded: another process; tunnel, port, resolver and rules as they were"),
         ],
         control: Some((LEAK, "control: with the rules taken away, packets get out")),
     },
