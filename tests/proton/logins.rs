@@ -82,6 +82,8 @@ fn the_second_factor_comes_from_its_secret_a_flag_or_the_person() {
         world.proton("").log_in(LoginBy::Password, &by_secret, &mut Typed::default()).unwrap();
         // A wrong code given, then a right one typed: the half session goes on.
         world.change(r#"{"second_factor":3,"forget_codes":true}"#);
+        let step = || System.wall().0 / 30;
+        let first_step = step();
         let right = world.report().at("totp").text().unwrap().to_owned();
         let given = Credentials { totp_code: Some(Secret::new("000000")), ..world.known() };
         let mut person = Typed { codes: vec![right], ..Typed::default() };
@@ -90,7 +92,9 @@ fn the_second_factor_comes_from_its_secret_a_flag_or_the_person() {
         // A code used up within its step: the next one is waited for, not the same sent again.
         world.change(r#"{"second_factor":1}"#);
         world.proton("").log_in(LoginBy::Password, &by_secret, &mut Typed::default()).unwrap();
-        assert!((1..=30).contains(&world.clock.skipped().as_secs()));
+        // Where its step has ended by itself meanwhile there is nothing to wait for.
+        let least = u64::from(step() == first_step);
+        assert!((least..=30).contains(&world.clock.skipped().as_secs()));
         world.assert_no_violation();
     });
 }
