@@ -151,11 +151,10 @@ impl Machine {
     fn lan(&self, config_dir: &Path) -> Vec<crate::address::IpNet> {
         let configured = run::load_config(self.sys.files(), config_dir).ok().and_then(|c| c.network.lan);
         let attached = self.surroundings().attached;
-        if configured.is_none()
-            && !attached.iter().any(crate::address::IpNet::is_private)
-            && let Ok(Some(closed)) = state::load_killswitch(self.sys.files())
-        {
-            return closed.lan;
+        if configured.is_none() && !attached.iter().any(crate::address::IpNet::is_private) {
+            if let Ok(Some(closed)) = state::load_killswitch(self.sys.files()) {
+                return closed.lan;
+            }
         }
         firewall::lan(configured.as_deref(), Some(&attached))
     }

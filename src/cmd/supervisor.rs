@@ -116,10 +116,10 @@ pub fn ask(
                     if matches!(ask, Ask::Connect(_)) { CHOOSING } else { "waiting for the supervisor" };
                 let limit = end.since(clock::System.now());
                 // Whoever can't be written to is going as well.
-                if connection.send(&ask.emit()).is_ok()
-                    && let Some(exit) = follow(global, connection, &signals, what, limit)?
-                {
-                    return Ok(exit);
+                if connection.send(&ask.emit()).is_ok() {
+                    if let Some(exit) = follow(global, connection, &signals, what, limit)? {
+                        return Ok(exit);
+                    }
                 }
             }
         }

@@ -139,10 +139,10 @@ impl Clock {
 
     /// Stores what the next handshake has to be later than, before the supervisor ends.
     pub fn close(&mut self) {
-        if let (Some(highest), Some((at, stored))) = (self.highest, self.stored)
-            && stored < highest
-        {
-            self.store(at, highest);
+        if let (Some(highest), Some((at, stored))) = (self.highest, self.stored) {
+            if stored < highest {
+                self.store(at, highest);
+            }
         }
     }
 

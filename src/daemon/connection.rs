@@ -201,10 +201,8 @@ impl Daemon {
     }
 
     pub(super) fn handle_committed(&mut self, now: Instant, result: Result<(), Error>) {
-        if result.is_ok()
-            && let Some(making) = self.making.take()
-            && let Some(wish) = self.wish.clone()
-        {
+        let made = result.is_ok().then(|| self.making.take()).flatten();
+        if let (Some(making), Some(wish)) = (made, self.wish.clone()) {
             let choice = self.phase.choice().cloned().unwrap_or_default();
             let second = self.note_passed_over(now, &choice, making.ready.connection.server.id.as_str());
             let by_choice = matches!(self.phase.purpose(), Some(Purpose::First { .. } | Purpose::Switch));

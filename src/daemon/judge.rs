@@ -58,9 +58,8 @@ impl Daemon {
     /// Does what the monitor asks for; another server is taken when it says so.
     pub(super) fn judge(&mut self, now: Instant) {
         let mut checks = false;
-        while let Some(up) = &mut self.up
-            && let Some(action) = up.monitor.poll_action()
-        {
+        while let Some(up) = &mut self.up {
+            let Some(action) = up.monitor.poll_action() else { break };
             let interface = up.interface.clone();
             match action {
                 monitor::Action::SendEcho { seq } => {

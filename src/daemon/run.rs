@@ -147,9 +147,7 @@ impl Supervisor {
         let child_at = self.children.poll_timeout();
         let until = [deadline.map(|(at, _)| at), child_at, self.watchdog_at].into_iter().flatten().min();
         let ready = self.poll.wait(&fds, until)?;
-        if ready.is_empty()
-            && let Some((_, why)) = deadline
-        {
+        if let (true, Some((_, why))) = (ready.is_empty(), deadline) {
             log::debug!("run: woken for {why}");
         }
         for (source, _) in ready {
@@ -265,9 +263,10 @@ impl Supervisor {
 
     /// Fresh counters for whoever asks how it is.
     fn look_for_status(&mut self) {
-        if let Some(interface) = self.daemon.interface().map(str::to_owned)
-            && self.daemon.making().is_none()
-        {
+        if self.daemon.making().is_some() {
+            return;
+        }
+        if let Some(interface) = self.daemon.interface().map(str::to_owned) {
             let look = self.look(&interface);
             self.handle(Event::Looked(look));
         }

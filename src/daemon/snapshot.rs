@@ -122,10 +122,10 @@ impl Daemon {
             expires_s: view.expires_at.map(|at| at.since(now).as_secs()),
         };
         // The list's word counts first: a gateway may stand behind another one.
-        if let (Some(server), Some(up)) = (&mut s.server, &self.up)
-            && up.server().exit_address.is_none()
-        {
-            server.exit_address = view.exit_address.map(|a| a.to_string());
+        if let (Some(server), Some(up)) = (&mut s.server, &self.up) {
+            if up.server().exit_address.is_none() {
+                server.exit_address = view.exit_address.map(|a| a.to_string());
+            }
         }
         s.health.port = match view.state {
             PortState::Held => Verdict::Ok,

@@ -161,11 +161,11 @@ fn run(command: &mut Command, input: &str) -> io::Result<ExitStatus> {
     // Shorter than a pipe's buffer, so this does not wait; who does not read it does not need it.
     let _ = child.stdin.take().map_or(Ok(()), |mut pipe| pipe.write_all(input.as_bytes()));
     let ended = wait(&mut child, RESOLVCONF_TIMEOUT);
-    if !matches!(ended, Ok(Some(_)))
-        && let Ok(pid) = i32::try_from(child.id())
-    {
-        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
-        let _ = child.wait();
+    if !matches!(ended, Ok(Some(_))) {
+        if let Ok(pid) = i32::try_from(child.id()) {
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+            let _ = child.wait();
+        }
     }
     ended?.ok_or_else(|| io::ErrorKind::TimedOut.into())
 }

@@ -140,9 +140,8 @@ impl Ask for Approver<'_> {
     }
 
     fn keep_waiting(&mut self) -> bool {
-        if self.world.clock.skipped() > MINUTE
-            && let Some(code) = self.code.take()
-        {
+        let approved = if self.world.clock.skipped() > MINUTE { self.code.take() } else { None };
+        if let Some(code) = approved {
             self.world.change(&format!("{{\"approve\":\"{code}\"}}"));
         }
         true

@@ -175,11 +175,11 @@ impl Machine {
     }
 
     fn perform_lease(&mut self, action: lease::Action) {
-        if let lease::Action::SendDatagram(bytes) = action
-            && self.is_served()
-            && !self.fails()
-            && let Some(answer) = self.gateway.answer(self.now, &bytes)
-        {
+        let lease::Action::SendDatagram(bytes) = action else { return };
+        if !self.is_served() || self.fails() {
+            return;
+        }
+        if let Some(answer) = self.gateway.answer(self.now, &bytes) {
             let from = SocketAddr::from(([10, 2, 0, 1], 5351));
             self.later(millis(90), Event::Lease(LeaseEvent::Datagram { from, bytes: answer }));
         }

@@ -40,9 +40,10 @@ fn owners(proc: &Path, sockets: &[(u16, u64)]) -> Vec<(u64, String)> {
     for process in fs::read_dir(proc).into_iter().flatten().flatten() {
         let open = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
         for inode in open.filter_map(|fd| socket(&fs::read_link(fd.path()).ok()?)) {
-            if sockets.iter().any(|(_, i)| *i == inode)
-                && let Ok(program) = fs::read_to_string(process.path().join("comm"))
-            {
+            if !sockets.iter().any(|(_, i)| *i == inode) {
+                continue;
+            }
+            if let Ok(program) = fs::read_to_string(process.path().join("comm")) {
                 owners.push((inode, program.trim_end().to_owned()));
             }
         }

@@ -27,9 +27,8 @@ impl Supervisor {
         }
         self.daemon.end_errands();
         while let Some(action) = self.daemon.poll_action() {
-            if let Action::Load(policy) = action
-                && let Err(e) = self.load_policy(&policy)
-            {
+            let Action::Load(policy) = action else { continue };
+            if let Err(e) = self.load_policy(&policy) {
                 log::error!("firewall: {e}");
             }
         }

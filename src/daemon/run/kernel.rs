@@ -128,9 +128,7 @@ impl Supervisor {
         self.changes.apply(&self.sys, interface, &plan.routes)?;
         self.changes.apply(&self.sys, TUNNELS, &shared)?;
         self.set_resolver(interface, ready, dns)?;
-        if let Some(old) = old
-            && let Err(e) = self.changes.undo(&self.sys, old)
-        {
+        if let Some(Err(e)) = old.map(|old| self.changes.undo(&self.sys, old)) {
             log::error!("change: {e}");
         }
         self.previous = None;

@@ -100,9 +100,8 @@ impl Sockets {
     /// The sequence numbers that the gateway answered.
     pub fn read_echo(&mut self) -> Vec<u16> {
         let mut answered = Vec::new();
-        while answered.len() < 16
-            && let Some(Ok(Some((from, seq)))) = self.echo.as_ref().map(EchoSocket::receive)
-        {
+        while answered.len() < 16 {
+            let Some(Ok(Some((from, seq)))) = self.echo.as_ref().map(EchoSocket::receive) else { break };
             if Some(from) == self.gateway {
                 answered.push(seq);
             }
@@ -231,9 +230,8 @@ impl Supervisor {
     }
 
     pub(super) fn run_state_hook(&mut self, word: &'static str) {
-        if let Some(line) = self.daemon.config().monitor.on_state.clone()
-            && let Err(e) = self.run_hook(&line, &[("state", word)])
-        {
+        let Some(line) = self.daemon.config().monitor.on_state.clone() else { return };
+        if let Err(e) = self.run_hook(&line, &[("state", word)]) {
             log::warn!("hook: on_state: {e}");
         }
     }

@@ -139,10 +139,10 @@ impl Supervisor {
             log::warn!("change: an earlier supervisor left changes behind; they are undone");
         }
         let policy = self.daemon.policy();
-        if policy.killswitch
-            && let Err(e) = self.load_policy(&policy)
-        {
-            log::error!("firewall: {e}");
+        if policy.killswitch {
+            if let Err(e) = self.load_policy(&policy) {
+                log::error!("firewall: {e}");
+            }
         }
         if let Err(e) = self.tear_down() {
             log::error!("change: {e}");

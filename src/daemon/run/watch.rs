@@ -84,9 +84,8 @@ impl Watcher {
         let leads = |path: &str| fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
         let link = [RESOLV_CONF, BACKUP].into_iter().find(|path| leads(path));
         self.target = link.and_then(|path| fs::canonicalize(path).ok());
-        if let Some(dir) = self.target.as_deref().and_then(Path::parent).map(Path::to_owned)
-            && dir != Path::new("/etc")
-        {
+        let dir = self.target.as_deref().and_then(Path::parent).filter(|dir| *dir != Path::new("/etc"));
+        if let Some(dir) = dir.map(Path::to_owned) {
             self.add(&dir, Hears::Changes);
         }
         // Whoever asks systemd-resolved by other ways than a file has to be heard of as well.

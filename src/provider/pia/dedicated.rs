@@ -57,11 +57,10 @@ impl Pia<'_> {
         let kept = kept.filter(|file| file.at("dip_token").text() == Some(dip_token.reveal()));
         let read_at = kept.as_ref().and_then(|file| file.at("read_at").number()).unwrap_or(0);
         let known = kept.as_ref().and_then(|file| parse(file, wall).ok());
-        if read_at <= wall.0
-            && wall.0 - read_at < FRESH_SECS
-            && let Some(known) = known
-        {
-            return Ok(known);
+        if read_at <= wall.0 && wall.0 - read_at < FRESH_SECS {
+            if let Some(known) = known {
+                return Ok(known);
+            }
         }
         match (self.ask_for(dip_token), known) {
             (Ok(reply), _) => {

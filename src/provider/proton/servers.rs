@@ -201,9 +201,8 @@ impl ServerList {
 
     fn pick(&self, logical: &Logical, view: &View<'_>) -> Option<&Physical> {
         let enabled = self.enabled(logical);
-        if let Some(wanted) = view.prefer
-            && let Some(physical) = enabled.clone().find(|p| IpAddr::V4(p.entry) == wanted)
-        {
+        let is_preferred = |p: &&Physical| Some(IpAddr::V4(p.entry)) == view.prefer;
+        if let Some(physical) = enabled.clone().find(is_preferred) {
             return Some(physical);
         }
         let count = enabled.clone().count();

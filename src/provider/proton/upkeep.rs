@@ -66,9 +66,8 @@ impl Proton<'_> {
 
     fn renew_all(&mut self) -> Result<()> {
         let wall = self.clock().wall();
-        if let Some(s) = self.store.load()?
-            && wall.0 >= s.renewed_at.0.saturating_add(SESSION_INTERVAL_SECS)
-        {
+        let is_due = |s: &session::Session| wall.0 >= s.renewed_at.0.saturating_add(SESSION_INTERVAL_SECS);
+        if let Some(s) = self.store.load()?.filter(is_due) {
             match session::refresh(&self.api, &self.store, &s) {
                 // A login may follow, with the next question.
                 Ok(_) | Err(session::Trouble::NotLoggedIn(_)) => {}

@@ -82,10 +82,9 @@ impl World {
                 other => panic!("{other:?}"),
             };
             self.story.holder.handle(now, input);
-            if let Some(number) = self.story.holder.view(now).number
-                && self.numbers.last() != Some(&number)
-            {
-                self.numbers.push(number);
+            let number = self.story.holder.view(now).number;
+            if number.is_some() && number != self.numbers.last().copied() {
+                self.numbers.extend(number);
             }
         }
     }
