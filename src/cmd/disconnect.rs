@@ -2,6 +2,7 @@
 
 use super::{Place, note, offline, place, supervisor, unbind};
 use crate::cli::Global;
+use crate::daemon::STAYS_BOUND;
 use crate::daemon::control::Ask;
 use crate::error::{Exit, Result};
 use crate::time::{Duration, secs};
@@ -21,9 +22,13 @@ pub fn run(global: &Global, ks: Option<bool>) -> Result<Exit> {
 fn disconnect(global: &Global, ks: Option<bool>) -> Result<Exit> {
     supervisor::ask(global, &Ask::Disconnect { ks }, LIMIT, |lock, _| {
         let Place { dir, .. } = place(global);
-        let on = offline::Machine::locked(lock)?.disconnect(ks, &dir)?;
+        let mut machine = offline::Machine::locked(lock)?;
+        let had_tunnel = machine.has_record();
+        let on = machine.disconnect(ks, &dir)?;
+        let is_bound = had_tunnel && !unbind::is_wanted() && unbind::give_back(global, &dir);
         if !global.quiet {
-            super::print(&format!("disconnected; {}\n", killswitch_words(on)))?;
+            let bound = if is_bound { STAYS_BOUND } else { "" };
+            super::print(&format!("disconnected; {bound}{}\n", killswitch_words(on)))?;
         }
         if on && ks.is_none() {
             note(global, "open it with `pvpn killswitch off`");

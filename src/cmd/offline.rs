@@ -52,6 +52,11 @@ impl Machine {
         Ok(Machine { sys, changes, _lock: lock })
     }
 
+    /// Whether a supervisor died while it had a tunnel.
+    pub fn has_record(&self) -> bool {
+        self.sys.files().exists(Path::new(RECORD))
+    }
+
     /// Undoes everything; whether the kill switch is on afterwards.
     pub fn disconnect(&mut self, ks: Option<bool>, config_dir: &Path) -> Result<bool> {
         let was_on = state::load_killswitch(self.sys.files())?.is_some();

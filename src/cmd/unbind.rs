@@ -1,11 +1,12 @@
-//! Uninstalling gives a qBittorrent the binding back that it had before pvpn's first write: `PVPN_UNINSTALL=1` beside
-//! `disconnect`, as the package and `uninstall.sh` say it. A plain disconnect leaves it bound, so that torrents stand
-//! still; without pvpn they would do so for ever. The port goes back to what `port` says, as with `unbind = true`.
+//! What a `disconnect` without a supervisor gives qBittorrent back. After one that died while connected: its `port`, and
+//! with `unbind = true` its earlier binding, as the supervisor would have. When uninstalling (`PVPN_UNINSTALL=1` beside
+//! `disconnect`, as the package and `uninstall.sh` say it): the binding in any case. A plain disconnect leaves it bound, so
+//! that torrents stand still; without pvpn they would do so for ever.
 
 use crate::cli::Global;
 use crate::cmd::note;
 use crate::daemon::run::{self, QBITTORRENT};
-use crate::daemon::sync::{Action, Input, Memory, Settings, Sync};
+use crate::daemon::sync::{Action, Input, Memory, Sync};
 use crate::error::{Doing, Error, Result};
 use crate::sys::files::{Disk, Files};
 use crate::sys::http::{Client, Http};
@@ -17,8 +18,8 @@ use std::path::Path;
 
 /// Set by whoever uninstalls.
 const VARIABLE: &str = "PVPN_UNINSTALL";
-/// Of `disconnect`'s 10 s; chosen: as much as a supervisor gives it, twice.
-const LIMIT: Duration = secs(8);
+/// Of `disconnect`'s 10 s; chosen: as much as a supervisor gives it, for what was begun by then may take 5 s more.
+const LIMIT: Duration = secs(4);
 /// More is no memory of ours; chosen.
 const MEMORY_MOST: usize = 1 << 20;
 
@@ -28,11 +29,9 @@ pub fn is_wanted() -> bool {
 
 /// Restores the binding, if pvpn ever changed it, and says so; that it could not be done is said with `-q` as well.
 pub fn restore(global: &Global, config_dir: &Path) {
-    let text = Disk.read(Path::new(QBITTORRENT), MEMORY_MOST).unwrap_or_default();
-    let memory = Memory::parse(&String::from_utf8_lossy(&text)).filter(|m| m.earlier.is_some());
-    match memory.map(|memory| asked(config_dir, memory)) {
+    match touched().map(|memory| asked(config_dir, memory, true)) {
         None => {}
-        Some(Ok(())) => note(global, "qBittorrent has its earlier binding back"),
+        Some(Ok(_)) => note(global, "qBittorrent has its earlier binding back"),
         Some(Err(e)) => {
             let advice = "in its options, Advanced, choose any interface";
             note(
@@ -43,9 +42,30 @@ pub fn restore(global: &Global, config_dir: &Path) {
     }
 }
 
-fn asked(config_dir: &Path, memory: Memory) -> Result<()> {
+/// Gives it back what a supervisor that died could not; whether it stays bound.
+pub fn give_back(global: &Global, config_dir: &Path) -> bool {
+    match touched().map(|memory| asked(config_dir, memory, false)) {
+        None => false,
+        Some(Ok(unbound)) => !unbound,
+        Some(Err(e)) => {
+            note(global, &format!("qBittorrent keeps the tunnel's port and interface: {e}"));
+            true
+        }
+    }
+}
+
+/// What it had before pvpn's first write, if there was one.
+fn touched() -> Option<Memory> {
+    let text = Disk.read(Path::new(QBITTORRENT), MEMORY_MOST).unwrap_or_default();
+    Memory::parse(&String::from_utf8_lossy(&text)).filter(|m| m.earlier.is_some())
+}
+
+/// Whether the binding was restored, besides the port.
+fn asked(config_dir: &Path, memory: Memory, uninstalls: bool) -> Result<bool> {
     let config = run::load_config(&Disk, config_dir)?;
-    let settings = Settings { unbind: true, ..run::qbittorrent_settings(&Disk, &config) };
+    let mut settings = run::qbittorrent_settings(&Disk, &config);
+    settings.unbind |= uninstalls;
+    let unbind = settings.unbind;
     if !settings.enable {
         return Err(Error::failed("[qbittorrent] enable = false"));
     }
@@ -57,7 +77,10 @@ fn asked(config_dir: &Path, memory: Memory) -> Result<()> {
         let why = sync.view().text.as_deref().unwrap_or("it did not answer in time");
         return Err(Error::failed(why));
     }
-    Disk.remove(Path::new(QBITTORRENT)).doing(|| format!("remove {QBITTORRENT}"))
+    if unbind {
+        Disk.remove(Path::new(QBITTORRENT)).doing(|| format!("remove {QBITTORRENT}"))?;
+    }
+    Ok(unbind)
 }
 
 /// Runs the machine to its end or to its limit; what it would store is given up with the program.
@@ -95,6 +118,7 @@ fn drive(
 mod tests {
     use super::*;
     use crate::config::Resume;
+    use crate::daemon::sync::Settings;
     use crate::qbittorrent::{Auth, Preferences};
     use crate::sys::clock::System;
     use crate::wire::http::{Request, Response};
@@ -135,14 +159,14 @@ mod tests {
     }
 
     /// Whether it was restored, and what was set.
-    fn restored(is_there: bool, earlier: Option<Preferences>) -> (bool, String) {
+    fn restored(is_there: bool, earlier: Option<Preferences>, unbind: bool) -> (bool, String) {
         let settings = Settings {
             enable: true,
             url: "http://127.0.0.1:8080".to_owned(),
             auth: Auth::None,
             port: 6881,
             resume: Resume::Off,
-            unbind: true,
+            unbind,
         };
         let mut sync = Sync::new(settings, Memory { earlier, stopped: Vec::new() }, System.now());
         let qb = Qb { is_there, set: RefCell::default() };
@@ -152,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_it_was_bound_to_before_comes_back() {
-        let (is_restored, set) = restored(true, miniserde::json::from_str(FREE).ok());
+        let (is_restored, set) = restored(true, miniserde::json::from_str(FREE).ok(), true);
         assert!(is_restored, "{set}");
         for part in ["eth0", "current_interface_address", "6881", "upnp%22%3Atrue"] {
             assert!(set.contains(part), "{part} in {set}");
@@ -160,8 +184,15 @@ mod tests {
     }
 
     #[test]
+    fn after_a_crash_the_port_goes_back_and_the_binding_stays() {
+        let (is_restored, set) = restored(true, miniserde::json::from_str(FREE).ok(), false);
+        assert!(is_restored, "{set}");
+        assert!(set.contains("6881") && !set.contains("interface"), "{set}");
+    }
+
+    #[test]
     fn one_that_is_not_there_or_was_never_touched_is_not_waited_for() {
-        assert_eq!(restored(false, miniserde::json::from_str(FREE).ok()), (false, String::new()));
-        assert_eq!(restored(true, None), (true, String::new()));
+        assert_eq!(restored(false, miniserde::json::from_str(FREE).ok(), true), (false, String::new()));
+        assert_eq!(restored(true, None, true), (true, String::new()));
     }
 }

@@ -10,6 +10,9 @@ use crate::time::{Duration, Instant, secs};
 /// Giving qBittorrent its port back may take this long of `disconnect`'s 10 s; chosen.
 const RESTORE: Duration = secs(4);
 
+/// In the last line of `disconnect`, where that is so.
+pub const STAYS_BOUND: &str = "qBittorrent stays bound to the tunnel; ";
+
 /// How the supervisor ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -99,11 +102,8 @@ impl Daemon {
         let result = result.map(|()| {
             let words =
                 if self.killswitch { "kill switch on: the machine is closed" } else { "kill switch off" };
-            let bound = if self.config.qbittorrent.enable && !self.config.qbittorrent.unbind {
-                "qBittorrent stays bound to the tunnel; "
-            } else {
-                ""
-            };
+            let is_bound = self.config.qbittorrent.enable && !self.config.qbittorrent.unbind;
+            let bound = if is_bound { STAYS_BOUND } else { "" };
             format!("disconnected; {bound}{words}")
         });
         self.clients.end(&mut self.actions, &result);

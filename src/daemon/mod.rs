@@ -46,6 +46,7 @@ use std::collections::VecDeque;
 use sync::Sync;
 use wish::Wish;
 
+pub use ending::STAYS_BOUND;
 pub use event::{Action, Event, LeaseEvent, Look, Signal, Surroundings};
 
 /// The supervisor.
