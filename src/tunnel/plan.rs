@@ -6,9 +6,9 @@
 //! applies the plan while the old link stands: its default route takes the place of the old one in one kernel call;
 //! then the old link goes, and with it whatever is left of its routes.
 
-use super::Tunnel;
 use super::device::{Device, DeviceConfig, PeerConfig};
 use super::routes;
+use super::{Table, Tunnel};
 use crate::address::IpNet;
 use crate::change::Step;
 use crate::firewall::TUNNEL_MARK;
@@ -30,6 +30,10 @@ const MTU_LEAST_IPV4: u32 = 576;
 /// lets the encrypted answers in; the second keeps IPv6 addresses off links to come.
 pub const SRC_VALID_MARK: &str = "net/ipv4/conf/all/src_valid_mark";
 pub const DISABLE_IPV6: &str = "net/ipv6/conf/default/disable_ipv6";
+
+/// A value of a link's `rp_filter` (Linux `Documentation/networking/ip-sysctl.rst`): a packet's sender has to be reachable,
+/// by whatever link.
+const LOOSE: u32 = 2;
 
 /// What shall be.
 #[derive(Clone, Debug)]
@@ -61,6 +65,8 @@ pub struct Found {
     pub allows_ipv6: bool,
     /// Whether marks count when a packet's source is checked ([`SRC_VALID_MARK`]).
     pub checks_marks: bool,
+    /// Whether the device called as wanted takes packets only from where its own routes lead (strict `rp_filter`).
+    pub is_strict: bool,
 }
 
 /// Steps in order. `device` and `routes` belong to the link and go with it, `shared` is for all tunnels.
@@ -163,6 +169,11 @@ fn plan_device(want: &Want<'_>, found: &Found, link: Option<&Link>) -> Vec<Step>
             steps.push(Step::SetMtu { link: name(), mtu });
         }
         Some(_) => {}
+    }
+    if want.tunnel.table != Table::Auto && found.is_strict {
+        // The routes are the owner's, who may have none for what the gateway answers from.
+        let path = format!("net/ipv4/conf/{}/rp_filter", want.interface);
+        steps.push(Step::RaiseSysctl { path, at_least: LOOSE });
     }
     let config = want.tunnel.device_config(want.endpoints);
     let change = config.change_from(found.device.as_ref().unwrap_or(&Device::blank()));

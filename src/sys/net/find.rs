@@ -19,6 +19,7 @@ pub fn find(
     let (net, files) = (sys.net(), sys.files());
     let links = net.links()?;
     let rules = net.rules()?;
+    let checked = |link: &str| setting(files, &format!("net/ipv4/conf/{link}/rp_filter"));
     let is_device = links.iter().any(|l| l.name == interface && l.is_wireguard());
     Ok(Found {
         addresses: net.addresses()?,
@@ -29,6 +30,8 @@ pub fn find(
         has_ipv6: rules.iter().any(|r| !r.ipv4),
         allows_ipv6: setting(files, DISABLE_IPV6) == Some(0),
         checks_marks: setting(files, SRC_VALID_MARK).is_some_and(|n| n > 0),
+        // The kernel uses the greater one; a link to come begins with the default.
+        is_strict: checked("all").max(checked(interface).or_else(|| checked("default"))) == Some(1),
         links,
         rules,
     })

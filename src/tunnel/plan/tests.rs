@@ -100,6 +100,7 @@ fn apply(found: &mut Found, step: Step) {
         Step::DeleteRoute(r) => found.routes.retain(|f| *f != r),
         Step::AddRule(r) => found.rules.push(r),
         Step::DeleteRule(r) => found.rules.retain(|f| *f != r),
+        Step::RaiseSysctl { at_least: 2, .. } => found.is_strict = false,
         Step::RaiseSysctl { .. } => found.checks_marks = true,
         other => panic!("{other}"),
     }
@@ -259,4 +260,21 @@ fn without_ipv6_in_the_kernel_nothing_asks_for_it() {
     let plan = plan_tunnel(&want(&tunnel, &endpoint, &[]), &off).unwrap();
     assert!(!text(&plan.device).contains("2a07"));
     assert!(text(&plan.shared).contains("route unreachable ::/0 table 4214"));
+}
+
+#[test]
+fn with_routes_of_the_owners_own_the_gateways_answers_pass_a_strict_reverse_path_check() {
+    let strict = Found { is_strict: true, ..fresh() };
+    for table in [Table::Off, Table::Number(77)] {
+        let (tunnel, endpoint) = (Tunnel { table, ..tunnel(1, &["0.0.0.0/0"]) }, endpoint());
+        let want = want(&tunnel, &endpoint, &[]);
+        let plan = plan_tunnel(&want, &strict).unwrap();
+        assert!(text(&plan.device).contains("sysctl net/ipv4/conf/wgpnl/rp_filter at least 2\n"));
+        assert!(plan_tunnel(&want, &applied(&want, &strict)).unwrap().is_empty());
+        assert!(!text(&plan_tunnel(&want, &fresh()).unwrap().device).contains("sysctl"));
+    }
+    // The rules of a full tunnel lead back by the link.
+    let (full, endpoint) = (tunnel(1, &["0.0.0.0/0"]), endpoint());
+    let plan = plan_tunnel(&want(&full, &endpoint, &[]), &strict).unwrap();
+    assert!(!text(&plan.device).contains("sysctl"));
 }

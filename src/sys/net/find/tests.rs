@@ -30,3 +30,22 @@ fn a_device_is_read_and_settings_count() {
     assert!(!found.has_ipv6 && !found.allows_ipv6 && found.checks_marks);
     assert_eq!(found.endpoint_mtu, None);
 }
+
+#[test]
+fn the_reverse_path_check_is_the_greater_of_two_settings() {
+    let check = |settings: &[(&str, &str)]| {
+        let paths: Vec<(String, &str)> = settings
+            .iter()
+            .map(|(link, n)| (format!("/proc/sys/net/ipv4/conf/{link}/rp_filter"), *n))
+            .collect();
+        let paths: Vec<(&str, &str)> = paths.iter().map(|(path, n)| (path.as_str(), *n)).collect();
+        find(&machine(&paths), "wgpnl", &[], 0x1076).unwrap().is_strict
+    };
+    assert!(!check(&[]));
+    assert!(check(&[("all", "1"), ("default", "0")]));
+    assert!(check(&[("all", "0"), ("default", "1")]));
+    assert!(!check(&[("all", "0"), ("default", "0")]));
+    assert!(!check(&[("all", "0"), ("default", "1"), ("wgpnl", "0")]));
+    assert!(!check(&[("all", "1"), ("default", "1"), ("wgpnl", "2")]));
+    assert!(!check(&[("all", "2"), ("default", "1")]));
+}
