@@ -103,6 +103,27 @@ pub fn percent_encode(text: &str) -> String {
     out
 }
 
+/// As short as what is taken for a token may be: with a digit, or without one. Chosen: Proton's have 32 characters, PIA's
+/// more, and no word of a sentence is as long.
+const TOKEN_LEAST: usize = 20;
+const TOKEN_LEAST_LETTERS: usize = 32;
+
+/// Foreign text for a terminal or a log: its first `most` characters, nothing that moves the cursor, no final full stop,
+/// and `***` for tokens, since who refuses one may say it back.
+pub fn plain(text: &str, most: usize) -> String {
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    let is_edge = |c: char| !(c.is_ascii_alphanumeric() || "-_+=%~".contains(c));
+    let masked = |part: &str| {
+        let word = part.trim_end_matches(is_edge);
+        let has_digit = word.contains(|c: char| c.is_ascii_digit());
+        let is_token = word.len() >= if has_digit { TOKEN_LEAST } else { TOKEN_LEAST_LETTERS };
+        if is_token { part.replacen(word, "***", 1) } else { part.to_owned() }
+    };
+    let text: String = text.split_inclusive(is_edge).map(masked).collect();
+    let text: String = text.chars().take(most).collect();
+    text.trim().trim_end_matches('.').to_owned()
+}
+
 impl fmt::Debug for Request {
     /// Method and address without query: queries, headers and bodies carry secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,3 +210,35 @@ impl fmt::Display for HttpError {
 }
 
 impl std::error::Error for HttpError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_can_not_move_the_cursor() {
+        assert_eq!(plain("a\x1b[2Jb\nc...  ", 100), "a[2Jbc");
+        assert_eq!(plain(&"é".repeat(300), 5), "ééééé");
+    }
+
+    #[test]
+    fn a_token_in_foreign_text_is_not_shown() {
+        let shown = |text: &str| plain(text, 60);
+        let token = "9f86d081884c7d659a2feaa0c55ad015";
+        assert_eq!(shown(&format!("bad token: {token}.")), "bad token: ***");
+        assert_eq!(shown(token), "***");
+        assert_eq!(shown(&format!("{{\"t\":\"{token}\",pt={token}}}")), "{\"t\":\"***\",***}");
+        assert_eq!(shown(&format!("9f86d081884c7d659a2f\n{token}")), "***");
+        assert_eq!(shown(&"q".repeat(32)), "***");
+        // None of it stands at the edge where the text is cut either.
+        assert_eq!(
+            shown(&format!("{} {token}", "word ".repeat(11).trim())),
+            format!("{} ***", "word ".repeat(11).trim())
+        );
+        for words in
+            ["see https://protonvpn.com/support/two-factor", "Incorrect login credentials, code 8002"]
+        {
+            assert_eq!(shown(words), words);
+        }
+    }
+}

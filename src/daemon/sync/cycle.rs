@@ -12,7 +12,7 @@ use crate::qbittorrent::{
     ApiVersion, Auth, Call, Filter, Hashes, Preferences, Torrent, Verdict, Wish, parse_connection,
 };
 use crate::time::{Duration, Instant, millis, secs};
-use crate::wire::http::{HttpError, Reply};
+use crate::wire::http::{HttpError, Reply, plain};
 use log::{debug, info, warn};
 
 /// Looks after a write, while qBittorrent applies it: it takes well under a second on a Pi; chosen.
@@ -27,6 +27,9 @@ pub const PENDING_PAUSE: Duration = secs(15);
 const BAN_PAUSE: Duration = secs(3660);
 /// After the first, second and third refused password: a fourth waits for a change, since the fifth means a ban.
 const REFUSED_PAUSES: [Option<Duration>; 3] = [Some(secs(3600)), Some(secs(6 * 3600)), None];
+
+/// Of what may call itself a version, whatever listens there; chosen.
+const VERSION_MOST: usize = 40;
 
 /// What this cycle knows and did.
 #[derive(Clone, Debug, Default)]
@@ -267,7 +270,7 @@ impl Sync {
     fn handle_done(&mut self, now: Instant, call: &Call, reply: &Reply) {
         let understood = match call {
             Call::Version => {
-                let version = reply.text().trim().to_owned();
+                let version = plain(&reply.text(), VERSION_MOST);
                 if self.view.version.as_ref() == Some(&version) && self.ui.knows_api() {
                     self.cycle.reached = true;
                     return self.advance(now);

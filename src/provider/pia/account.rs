@@ -194,11 +194,8 @@ pub fn is_page(reply: &Reply) -> bool {
     header.is_some_and(|(_, kind)| kind.contains("html")) || reply.body.trim_ascii_start().starts_with(b"<")
 }
 
-/// Foreign text for a terminal: its beginning, nothing that moves the cursor.
-pub fn plain(text: &str) -> String {
-    let text: String = text.chars().filter(|c| !c.is_control()).take(120).collect();
-    text.trim().trim_end_matches('.').to_owned()
-}
+/// Of a message, for a terminal; chosen.
+pub const WORDS_MOST: usize = 120;
 
 #[cfg(test)]
 mod tests;

@@ -4,13 +4,13 @@
 //! The request leaves outside any tunnel, to the server's address under the name in its certificate. A key serves one
 //! connection: the server forgets it with the tunnel, and another addKey on the same server replaces it.
 
-use super::account::{clock_hint, is_page, plain};
+use super::account::{WORDS_MOST, clock_hint, is_page};
 use crate::address::IpNet;
 use crate::config::secret::{PublicKey, Secret, SecretKey};
 use crate::provider::Endpoint;
 use crate::time::{Duration, secs};
 use crate::tunnel::{Peer, Table, Tunnel};
-use crate::wire::http::{HttpError, Reply, Request, Trust, percent_encode};
+use crate::wire::http::{HttpError, Reply, Request, Trust, percent_encode, plain};
 use crate::wire::json::Value;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -99,7 +99,7 @@ pub fn parse(reply: &Reply, key: &PublicKey) -> Result<Added, Failure> {
         return Err(Failure::Refused);
     }
     if status != 200 || word != Some("OK") {
-        let text = plain(message);
+        let text = plain(message, WORDS_MOST);
         return Err(other(if text.is_empty() { "the server's answer makes no sense" } else { &text }));
     }
     let address = |name| body.at(name).text().and_then(|t| t.split('/').next()?.parse::<Ipv4Addr>().ok());

@@ -11,6 +11,7 @@ use crate::config::secret::Secret;
 use crate::error::{Error, Result};
 use crate::provider::Server;
 use crate::time::UnixTime;
+use crate::wire::http::plain;
 use crate::wire::json::{Value, quote};
 use std::fmt::Write as _;
 
@@ -98,7 +99,7 @@ fn parse(object: &Value, wall: UnixTime) -> Result<Dedicated> {
     let expires_at = UnixTime(object.at("dip_expire").number().unwrap_or(u64::MAX));
     if status != "active" || expires_at <= wall {
         let word = if status == "active" { "expired" } else { status };
-        return Err(Error::failed(format!("dip_token: PIA calls it {}", account::plain(word))));
+        return Err(Error::failed(format!("dip_token: PIA calls it {}", plain(word, account::WORDS_MOST))));
     }
     let host = text("ip").parse().ok().map(|address| Host { address, cn: text("cn").to_owned() });
     let host = host.filter(|h| regions::is_word(&h.cn));

@@ -4,10 +4,10 @@
 //! A [`Grant`] is the gateway's payload and signature word for word. Together they bind its port on any forwarding server
 //! until the payload ends, about two months on; nothing of them is ever rebuilt from its parts.
 
-use super::account::{clock_hint, is_page, plain};
+use super::account::{WORDS_MOST, clock_hint, is_page};
 use crate::config::secret::Secret;
 use crate::time::{Duration, UnixTime, secs};
-use crate::wire::http::{HttpError, Reply, Request, Route, Trust, percent_encode};
+use crate::wire::http::{HttpError, Reply, Request, Route, Trust, percent_encode, plain};
 use crate::wire::json::{Value, quote};
 use base64::Engine as _;
 use base64::alphabet;
@@ -161,7 +161,7 @@ fn accepted(reply: &Result<Reply, HttpError>) -> Result<Value, Refusal> {
     if status == 200 && body.at("status").text() == Some("OK") {
         return Ok(body);
     }
-    let message = plain(body.at("message").text().unwrap_or_default());
+    let message = plain(body.at("message").text().unwrap_or_default(), WORDS_MOST);
     let says = |word: &str| message.to_ascii_lowercase().contains(word);
     Err(match status {
         _ if says("unauthorized client") => Refusal::Stranger,

@@ -6,14 +6,14 @@
 
 mod refusal;
 
-pub use refusal::{Code, Refusal, plain};
+pub use refusal::{Code, Refusal};
 
 use crate::config::secret::Secret;
 use crate::error::{Error, Exit};
 use crate::sys::Clock;
 use crate::sys::http::Http;
 use crate::time::{Duration, Instant, secs};
-use crate::wire::http::{HttpError, Method, Request, Response, Trust};
+use crate::wire::http::{HttpError, Method, Request, Response, Trust, plain};
 use crate::wire::json::Value;
 use std::cell::Cell;
 use std::fmt;
@@ -271,7 +271,7 @@ fn read_reply(mut response: Response) -> Result<Value, Failure> {
     let status = response.status;
     let kind = response.header("content-type").unwrap_or("no type").to_owned();
     Value::parse(&mut response.body).map_err(|why| {
-        let what = if kind.contains("json") { why.to_string() } else { refusal::plain(&kind, 60) };
+        let what = if kind.contains("json") { why.to_string() } else { plain(&kind, 60) };
         Failure::NotApi { status, what }
     })
 }

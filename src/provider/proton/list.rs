@@ -9,7 +9,7 @@ use crate::error::{Error, Exit, Result};
 use crate::provider::Server;
 use crate::sys::files::Durable;
 use crate::time::UnixTime;
-use crate::wire::http::Response;
+use crate::wire::http::{Response, plain};
 use crate::wire::json::JsonError;
 use std::path::PathBuf;
 
@@ -194,7 +194,7 @@ fn unreadable(response: &Response, why: &JsonError) -> Failure {
     match (why, response.header("content-type")) {
         (JsonError::Read(why), _) => Failure::Away(why.clone()),
         (_, Some(kind)) if !kind.contains("json") => {
-            Failure::NotApi { status: response.status, what: super::api::plain(kind, 60) }
+            Failure::NotApi { status: response.status, what: plain(kind, 60) }
         }
         _ => Failure::NotApi { status: response.status, what: why.to_string() },
     }

@@ -3,6 +3,7 @@
 
 use super::Failure;
 use crate::error::Exit;
+use crate::wire::http::plain;
 use crate::wire::json::Value;
 use std::fmt;
 
@@ -154,10 +155,4 @@ pub fn parse(status: u16, reply: &Value) -> Failure {
     let text = plain(reply.at("Error").text().unwrap_or_default(), 160);
     let text = if text.is_empty() { format!("code {number}") } else { format!("{text}, code {number}") };
     Failure::Refused(Refusal { status, code: Code::from(number), text })
-}
-
-/// Foreign text for a terminal: its first `most` characters, nothing that moves the cursor, no final full stop.
-pub fn plain(text: &str, most: usize) -> String {
-    let text: String = text.chars().filter(|c| !c.is_control()).take(most).collect();
-    text.trim().trim_end_matches('.').to_owned()
 }
