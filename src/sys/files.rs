@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 pub use disk::Disk;
@@ -82,10 +83,11 @@ pub trait Files {
     fn lock(&self, path: &Path) -> io::Result<Option<Lock>>;
 }
 
-/// The last `limit` bytes of a file as text, bytes that are not UTF-8 replaced.
+/// The last `limit` bytes of a file as text, bytes that are not UTF-8 replaced. The file may be another user's: a FIFO
+/// in its place is an error, not a wait for who writes it.
 pub fn tail(path: &Path, limit: usize) -> io::Result<String> {
     use std::io::{Read, Seek, SeekFrom};
-    let mut file = File::open(path)?;
+    let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(limit as u64)))?;
     let mut bytes = Vec::new();

@@ -125,3 +125,12 @@ fn a_directory_gets_its_mode_also_when_it_was_there() {
     }
     assert_eq!(Disk.list(&dir.path("missing")).unwrap(), [] as [&str; 0]);
 }
+
+#[test]
+fn the_tail_of_a_file_is_no_wait_for_who_writes_a_fifo() {
+    let dir = Scratch::new();
+    fs::write(dir.path("log"), "first\nlast\n").unwrap();
+    assert_eq!(tail(&dir.path("log"), 5).unwrap(), "last\n");
+    nix::unistd::mkfifo(&dir.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert!(tail(&dir.path("fifo"), 5).is_err());
+}
