@@ -109,6 +109,7 @@ fn a_refusal_says_which_and_what_is_allowed() {
         ("status -x", "unknown flag -x for status"),
         ("connect --ks maybe", "--ks cannot be 'maybe'; it must be true or false"),
         ("connect --ks", "--ks needs a value: true or false"),
+        ("--config-dir= status", "--config-dir cannot be ''; it must be a path"),
         ("connect -t 0", "--threshold cannot be '0'; it must be a number from 1 to 100"),
         ("connect -t 101", "--threshold cannot be '101'"),
         ("connect --fastest quick", "--fastest cannot be 'quick'; it must be ping or api"),

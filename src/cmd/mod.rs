@@ -74,7 +74,8 @@ fn note(global: &Global, text: &str) {
 pub fn place(global: &Global) -> Place {
     let home = user::home().unwrap_or_default();
     let dir = load::config_dir(global.config_dir.as_deref(), std::env::var_os("PVPN_CONFIG_DIR"), &home);
-    Place { dir, home }
+    // The supervisor does not stay in the directory it was started from.
+    Place { dir: std::path::absolute(&dir).unwrap_or(dir), home }
 }
 
 impl Place {

@@ -172,7 +172,9 @@ impl Kind {
             Kind::Bool => Value::Bool(parse_bool(text)?),
             Kind::Number { min, max } => Value::Number(parse_number(text, *min, *max)?),
             Kind::Word(words) => Value::Text(words.iter().find(|w| **w == text)?.to_string()),
-            Kind::Text | Kind::Path => Value::Text(text.to_owned()),
+            // A script's variable that is not set is no directory.
+            Kind::Path => Value::Text((!text.is_empty()).then(|| text.to_owned())?),
+            Kind::Text => Value::Text(text.to_owned()),
             Kind::Secret => Value::Secret(Secret::new(text)),
             Kind::Url => Value::Text(parse_url(text)?.to_owned()),
             Kind::Countries => Value::Countries(items(text).map(Country::parse).collect::<Option<_>>()?),
