@@ -15,6 +15,9 @@ pub use text::Paint;
 /// The version of the JSON's shape. Keys may be added within it.
 pub const SCHEMA: u32 = 1;
 
+/// What is the matter with a doubtful port.
+pub const UNCONFIRMED: &str = "the gateway has not confirmed it lately";
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     pub schema: u32,

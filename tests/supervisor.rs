@@ -236,6 +236,68 @@ fn clients_that_send_garbage_never_read_or_hang_leave_the_others_alone() {
     });
 }
 
+#[test]
+fn one_that_hangs_is_said_and_how_to_end_it() {
+    in_namespace("one_that_hangs_is_said_and_how_to_end_it", || {
+        let supervisor = Supervisor::start();
+        let pid = supervisor.0.id();
+        run(&format!("kill -STOP {pid}"));
+        let (exit, text) = pvpn(&["status", "--json"]);
+        assert_eq!(exit, Some(6), "as it was written last: {text}");
+        assert!(text.contains(&format!("does not answer: if it stays so, end it (kill -9 {pid})")), "{text}");
+        run(&format!("kill -CONT {pid}"));
+        until("it answers", || !pvpn(&["status", "--json"]).1.contains("does not answer"));
+    });
+}
+
+/// What the supervisor of a tunnel to NL#1 leaves when it is killed; `lo` stands for the tunnel's interface.
+const TUNNEL: &str = r#"{"wish":{"provider":"file","cc":[],"city":null,"regions":[],"server":null,"secure_core":false,
+"p2p":false,"fastest":"ping","threshold":60,"latency_cutoff_ms":null,"dns":true,"ks":false},
+"server":{"provider":"file","id":"nl.conf","name":"NL#1","host":null,"country":"NL","city":null,"region":null,"load":null,
+"score":null,"secure_core":false,"p2p":false,"tor":false,"streaming":false,"ipv6":false,"forwards":null,
+"virtual_location":false,"on_request":false,"endpoint_host":"192.0.2.1","endpoint_port":51820,"tcp_probe":null,
+"exit_address":null},"interface":"lo","addresses":["10.2.0.2/32"],"dns":["10.2.0.1"],"endpoints":["192.0.2.1:51820"],
+"peers":[],"mark":4214,"full":true,"table":"auto","hold":{"kind":"natpmp","gateway":"10.2.0.1","text":null},"port":null,
+"port_since":0,"since":1780000000,"reconnects":0,"comeback_tries":null,"choice_by":"name","choice_candidates":1,
+"choice_reason":"by name"}"#;
+
+#[test]
+fn a_dead_ones_tunnel_is_shown_without_its_last_snapshot() {
+    in_namespace("a_dead_ones_tunnel_is_shown_without_its_last_snapshot", || {
+        configure();
+        assert_eq!(pvpn(&["status", "--check"]).0, Some(3));
+        fs::create_dir_all("/run/pvpn").unwrap();
+        fs::write("/run/pvpn/tunnel.json", TUNNEL).unwrap();
+        for last in ["", "{\"schema\":1,\"ver", "null"] {
+            fs::write(STATUS, last).unwrap();
+            let (exit, text) = pvpn(&["status", "--json"]);
+            assert_eq!(exit, Some(4), "{text}");
+            let (state, name) = ("\"state\":\"connected\",\"since_at\":1780000000", "\"name\":\"NL#1\"");
+            assert!(text.contains(state) && text.contains(name), "{text}");
+            assert!(
+                text.contains("the supervisor is not running: `pvpn connect` adopts the tunnel"),
+                "{text}"
+            );
+        }
+        run("ip link set lo down");
+        assert_eq!(pvpn(&["status", "--check"]).0, Some(3), "the tunnel is gone");
+    });
+}
+
+/// The supervisor stays in no directory that could be unmounted.
+#[test]
+fn a_directory_named_from_where_one_stands_is_the_supervisors_as_well() {
+    in_namespace("a_directory_named_from_where_one_stands_is_the_supervisors_as_well", || {
+        configure();
+        let mut command = Command::new(PVPN);
+        command.args(["--config-dir", "conf", "connect", "--server", "nosuch"]).current_dir("/var/lib");
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains("--server nosuch is none of 1"), "{text}");
+        assert!(fs::read_to_string(format!("{DIR}/pvpn.log")).is_ok(), "its log lies there");
+    });
+}
+
 /// A supervisor that could not begin takes a moment to end. Whoever comes in it waits, and does what was asked.
 #[test]
 fn a_command_right_behind_a_failed_one_does_what_it_would_alone() {

@@ -23,7 +23,9 @@ pub fn say(snapshot: &mut Snapshot) {
 
 /// Tells a background supervisor of another version to leave everything to the one that is to begin. Whether it was told.
 pub fn hand_over() -> Result<bool> {
-    let Some(snapshot) = status::asked().filter(|s| s.version != OURS) else { return Ok(false) };
+    let Some(snapshot) = status::asked().ok().flatten().filter(|s| s.version != OURS) else {
+        return Ok(false);
+    };
     let Some(pid) = run::pid(&Disk).filter(|_| !is_service()) else { return Ok(false) };
     signal::hand_over(pid)
         .doing(|| format!("ask the supervisor of version {} to hand over", snapshot.version))?;

@@ -3,15 +3,17 @@
 
 use super::{older, print};
 use crate::daemon::control::{Ask, Tell};
-use crate::daemon::run::{self, CONTROL, STATUS};
+use crate::daemon::record::Record;
+use crate::daemon::run::{self, CONTROL, RECORD, STATUS};
 use crate::error::{Exit, Result};
-use crate::status::{Area, Paint, Snapshot, State, Verdict};
+use crate::status::{Area, Interface, Paint, PortState, ServerInfo, Snapshot, State, UNCONFIRMED, Verdict};
 use crate::sys::control::Connection;
 use crate::sys::files::{Disk, Files};
 use crate::sys::net::{Kernel, Net};
 use crate::sys::{Clock, clock, nft, terminal};
 use crate::time::{Duration, UnixTime, millis};
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -34,43 +36,86 @@ fn paint() -> Paint {
 
 /// How it is.
 pub fn current() -> Snapshot {
-    asked().map(say_version).or_else(recorded).unwrap_or_else(|| {
+    let is_silent = match asked() {
+        Ok(Some(mut snapshot)) => {
+            older::say(&mut snapshot);
+            return snapshot;
+        }
+        Ok(None) => false,
+        Err(Silent) => true,
+    };
+    let Some(mut snapshot) = written().or_else(adoptable) else {
         let mut snapshot = Snapshot::new(State::Disconnected);
         believe_the_rules(&mut snapshot, rules_are_closed());
-        snapshot
-    })
-}
-
-fn say_version(mut snapshot: Snapshot) -> Snapshot {
-    older::say(&mut snapshot);
+        return snapshot;
+    };
+    count(&mut snapshot);
+    match run::pid(&Disk) {
+        Some(pid) => {
+            older::say(&mut snapshot);
+            if is_silent {
+                let text = format!(
+                    "the supervisor does not answer: if it stays so, end it (kill -9 {pid}); `pvpn connect` adopts the \
+                     tunnel"
+                );
+                snapshot.problem(Area::Supervisor, text);
+            }
+        }
+        None => {
+            without_supervisor(&mut snapshot);
+            believe_the_rules(&mut snapshot, rules_are_closed());
+        }
+    }
     snapshot
 }
 
+/// A supervisor listens but gives no answer.
+pub(super) struct Silent;
+
 /// The supervisor's own word; only root may ask.
-pub(super) fn asked() -> Option<Snapshot> {
-    let mut connection = Connection::open(Path::new(CONTROL)).ok()??;
-    connection.send(&Ask::Status.emit()).ok()?;
-    for line in connection.read_lines(ANSWER).ok()? {
-        if let Some(Tell::Status(text)) = Tell::parse(&line) {
-            return Snapshot::parse(&text);
-        }
+pub(super) fn asked() -> std::result::Result<Option<Snapshot>, Silent> {
+    let Ok(Some(mut connection)) = Connection::open(Path::new(CONTROL)) else { return Ok(None) };
+    // One that goes at this moment is none.
+    if connection.send(&Ask::Status.emit()).is_err() {
+        return Ok(None);
     }
-    None
+    let lines = match connection.read_lines(ANSWER) {
+        Ok(lines) => lines,
+        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            return Err(Silent);
+        }
+        Err(_) => return Ok(None),
+    };
+    Ok(lines.iter().find_map(|line| match Tell::parse(line)? {
+        Tell::Status(text) => Snapshot::parse(&text),
+        Tell::Say(_) | Tell::Done(..) => None,
+    }))
 }
 
-/// What was written last, with what has changed since.
-fn recorded() -> Option<Snapshot> {
+/// What was written last, as old as it is.
+fn written() -> Option<Snapshot> {
     let bytes = Disk.read(Path::new(STATUS), STATUS_MOST).ok()?;
     let mut snapshot = Snapshot::parse(&String::from_utf8_lossy(&bytes))?;
-    let written = fs::metadata(STATUS).ok().and_then(|m| u64::try_from(m.mtime()).ok()).map(UnixTime);
-    age(&mut snapshot, written, clock::System.wall());
-    count(&mut snapshot);
-    if run::is_alive(&Disk) {
-        older::say(&mut snapshot);
-    } else {
-        without_supervisor(&mut snapshot);
-        believe_the_rules(&mut snapshot, rules_are_closed());
-    }
+    let at = fs::metadata(STATUS).ok().and_then(|m| u64::try_from(m.mtime()).ok()).map(UnixTime);
+    age(&mut snapshot, at, clock::System.wall());
+    Some(snapshot)
+}
+
+/// Where that is gone: what root may read of the tunnel that the next supervisor adopts.
+fn adoptable() -> Option<Snapshot> {
+    let bytes = Disk.read(Path::new(RECORD), STATUS_MOST).ok()?;
+    let record = Record::parse(&String::from_utf8_lossy(&bytes))?;
+    let mut snapshot = Snapshot::new(State::Connected);
+    snapshot.since_at = Some(record.since.0);
+    snapshot.server = Some(ServerInfo::from(&record.server));
+    snapshot.interface = Some(Interface {
+        name: record.interface,
+        addresses: record.addresses.iter().map(ToString::to_string).collect(),
+        mtu: None,
+        handshake_age_s: None,
+        rx_bytes: None,
+        tx_bytes: None,
+    });
     Some(snapshot)
 }
 
@@ -101,8 +146,15 @@ fn age(snapshot: &mut Snapshot, written: Option<UnixTime>, now: UnixTime) {
     if let Some(age) = snapshot.interface.as_mut().and_then(|i| i.handshake_age_s.as_mut()) {
         *age = age.saturating_add(passed);
     }
-    if let Some(left) = snapshot.port.expires_s.as_mut() {
+    let port = &mut snapshot.port;
+    if let Some(left) = port.expires_s.as_mut() {
         *left = left.saturating_sub(passed);
+        // Whoever should have had it confirmed by then has not written it down.
+        if *left == 0 && port.state == PortState::Held {
+            port.state = PortState::Doubtful;
+            snapshot.health.port = Verdict::Bad;
+            snapshot.problem(Area::Port, UNCONFIRMED);
+        }
     }
 }
 
@@ -145,4 +197,27 @@ fn without_supervisor(snapshot: &mut Snapshot) {
         );
     }
     *snapshot = left;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_that_ran_out_unwatched_is_doubtful() {
+        let mut snapshot = Snapshot::new(State::Connected);
+        snapshot.port.state = PortState::Held;
+        snapshot.port.number = Some(40123);
+        snapshot.port.expires_s = Some(44);
+        age(&mut snapshot, Some(UnixTime(100)), UnixTime(143));
+        assert_eq!((snapshot.port.state, snapshot.exit()), (PortState::Held, Exit::Done));
+        age(&mut snapshot, Some(UnixTime(143)), UnixTime(144));
+        assert_eq!((snapshot.port.state, snapshot.exit()), (PortState::Doubtful, Exit::Problems));
+        assert_eq!((snapshot.port.number, snapshot.health.port), (Some(40123), Verdict::Bad));
+        // A number that never runs out is none of this.
+        let mut endless = Snapshot::new(State::Connected);
+        endless.port.state = PortState::Held;
+        age(&mut endless, Some(UnixTime(0)), UnixTime(144));
+        assert_eq!(endless.port.state, PortState::Held);
+    }
 }

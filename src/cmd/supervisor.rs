@@ -7,10 +7,10 @@ use super::{after, note, print};
 use crate::change::recover;
 use crate::cli::Global;
 use crate::daemon::control::{Ask, Tell};
-use crate::daemon::run::CONTROL;
+use crate::daemon::run::{self, CONTROL};
 use crate::error::{Doing, Error, Exit, Result};
 use crate::sys::control::Connection;
-use crate::sys::files::Lock;
+use crate::sys::files::{Disk, Lock};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::signal::{Signal, Signals};
 use crate::sys::{Clock, System, clock};
@@ -206,8 +206,9 @@ fn follow(
         }
         if now >= until {
             return Err(Error::failed(format!(
-                "the supervisor has not answered within {} s; see its log, pvpn.log",
-                limit.as_secs()
+                "the supervisor has not answered within {} s; see its log, pvpn.log, or end it{}",
+                limit.as_secs(),
+                run::pid(&Disk).map(|pid| format!(" (kill -9 {pid}) and try again")).unwrap_or_default()
             )));
         }
         let fds = [(true, signals.as_fd(), Interest::Read), (false, connection.as_fd(), Interest::Read)];

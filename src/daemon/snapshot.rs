@@ -134,7 +134,7 @@ impl Daemon {
             PortState::Doubtful | PortState::Unavailable => Verdict::Bad,
         };
         let why = match (view.state, view.text) {
-            (PortState::Doubtful, None) => Some("the gateway has not confirmed it lately".to_owned()),
+            (PortState::Doubtful, None) => Some(status::UNCONFIRMED.to_owned()),
             (PortState::Held | PortState::Doubtful, text) => text,
             _ => None,
         };
