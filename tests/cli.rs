@@ -337,6 +337,23 @@ fn a_closed_kill_switch_is_restored_and_fails_closed() {
     assert_eq!(lines.last(), Some(&"0"), "{text}{}", err(&done));
 }
 
+/// As rules stand that were loaded because something failed at boot, or when /run was cleared since.
+#[test]
+fn disconnect_opens_a_closed_machine_of_which_no_journal_tells() {
+    let script = "
+        $PVPN killswitch on --yes >/dev/null 2>&1; nft list ruleset | grep -c drop
+        rm -rf /run/pvpn; $PVPN disconnect --ks false; nft list ruleset | grep -c drop || true
+        $PVPN killswitch status || true";
+    let Some(done) = in_a_machine_of_its_own(script) else { return };
+    if err(&done).contains("nft: not found") {
+        return;
+    }
+    let text = out(&done);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_ne!(lines[0], "0", "{text}{}", err(&done));
+    assert_eq!(lines[1..], ["disconnected; kill switch off", "0", "off"], "{text}{}", err(&done));
+}
+
 #[test]
 fn a_doctors_report_names_no_address_and_is_private() {
     let script = "

@@ -44,6 +44,10 @@ fn fail_closed(sys: &dyn crate::sys::Machine, e: Error) -> Error {
     }
 }
 
+fn rules() -> std::io::Result<Option<nft::State>> {
+    nft::state(&mut nft::open()?)
+}
+
 impl Machine {
     /// Puts files back that were changed before the last boot.
     pub fn locked(lock: Lock) -> Result<Machine> {
@@ -64,6 +68,9 @@ impl Machine {
         self.remember(on, config_dir)?;
         if on {
             self.load(&self.policy(on, None, config_dir))?;
+        } else if !self.changes.has(FIREWALL) && matches!(rules(), Ok(Some(_))) {
+            // No journal tells of them: [`fail_closed`], or /run was cleared.
+            self.load(&Policy::open(Vec::new()))?;
         }
         self.changes.undo_all(&self.sys)?;
         self.forget_flows();
@@ -116,8 +123,7 @@ impl Machine {
     /// nothing: rules that are not loaded, most likely since the boot service is yet to come, stay away.
     pub fn cover(&mut self, config_dir: &Path) -> Result<()> {
         let is_closed = state::load_killswitch(self.sys.files())?.is_some();
-        let seen = nft::open().and_then(|mut socket| nft::state(&mut socket));
-        let seen = seen.doing(|| "read the firewall's rules")?;
+        let seen = rules().doing(|| "read the firewall's rules")?;
         if is_closed && seen.is_some_and(|rules| rules.closed) {
             self.load(&self.policy(true, self.record().as_ref(), config_dir))?;
         }
