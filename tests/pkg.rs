@@ -2,6 +2,8 @@
 
 #[path = "pkg/install.rs"]
 mod install;
+#[path = "pkg/maintainer.rs"]
+mod maintainer;
 #[path = "pkg/pages.rs"]
 mod pages;
 #[path = "pkg/services.rs"]
@@ -9,6 +11,7 @@ mod services;
 #[path = "pkg/shells.rs"]
 mod shells;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -54,6 +57,17 @@ impl Scratch {
 
     fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// A PATH on which these scripts come before the machine's programs.
+    fn fakes(&self, scripts: &[(&str, &str)]) -> String {
+        let dir = self.0.join("fakes");
+        std::fs::create_dir_all(&dir).unwrap();
+        for (name, script) in scripts {
+            std::fs::write(dir.join(name), format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(dir.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        format!("{}:{}", dir.display(), std::env::var("PATH").unwrap())
     }
 }
 

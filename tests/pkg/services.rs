@@ -3,7 +3,6 @@
 use super::{Scratch, has, read, run, top};
 use pvpn::cli::{self, Command as Verb, Killswitch};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 const UNITS: [&str; 2] = ["pkg/systemd/pvpn.service", "pkg/systemd/pvpn-killswitch.service"];
@@ -90,22 +89,18 @@ fn a_restart_leaves_and_a_hopeless_start_is_not_repeated() {
 #[test]
 fn a_hopeless_end_under_openrc_asks_for_the_stop_until_it_is_granted() {
     let scratch = Scratch::new("supervised");
-    let put = |name: &str, text: &str| {
-        let path = scratch.path().join(name);
-        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    put("pvpn", "exit $1");
-    put("logger", "");
-    put("sleep", "");
-    // Refuses twice; the third time supervise-daemon would end the script.
-    put("rc-service", "echo \"$@\" >>asked; [ $(wc -l <asked) -gt 2 ] || exit 1; kill -TERM $PPID");
+    let path = scratch.fakes(&[
+        ("pvpn", "exit $1"),
+        ("logger", ""),
+        ("sleep", ""),
+        // Refuses twice; the third time supervise-daemon would end the script.
+        ("rc-service", "echo \"$@\" >>asked; [ $(wc -l <asked) -gt 2 ] || exit 1; kill -TERM $PPID"),
+    ]);
     for code in ["10", "77", "78"] {
         let _ = fs::remove_file(scratch.path().join("asked"));
         let mut script = Command::new("timeout");
-        script.args(["20", "sh"]).arg(top().join("pkg/openrc/supervised")).args(["./pvpn", code]);
-        let path = format!("{}:{}", scratch.path().display(), std::env::var("PATH").unwrap());
-        run(script.current_dir(scratch.path()).env("PATH", path).env_remove("RC_SVCNAME"));
+        script.args(["20", "sh"]).arg(top().join("pkg/openrc/supervised")).args(["pvpn", code]);
+        run(script.current_dir(scratch.path()).env("PATH", &path).env_remove("RC_SVCNAME"));
         assert_eq!(
             fs::read_to_string(scratch.path().join("asked")).unwrap(),
             "pvpn stop\n".repeat(3),
@@ -114,7 +109,7 @@ fn a_hopeless_end_under_openrc_asks_for_the_stop_until_it_is_granted() {
     }
     // Every other end is supervise-daemon's to mend.
     let mut script = Command::new("sh");
-    script.arg(top().join("pkg/openrc/supervised")).args(["./pvpn", "14"]);
+    script.arg(top().join("pkg/openrc/supervised")).args(["pvpn", "14"]).env("PATH", &path);
     assert_eq!(script.current_dir(scratch.path()).output().unwrap().status.code(), Some(14));
 }
 
