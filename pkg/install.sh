@@ -51,6 +51,8 @@ service_manager() {
         echo systemd
     elif [ -d /run/openrc ] || command -v openrc-run >/dev/null 2>&1; then
         echo openrc
+    elif command -v systemctl >/dev/null 2>&1; then
+        echo systemd # in an image that is being made
     else
         echo none
     fi
@@ -67,13 +69,15 @@ make_dir() {
 "
 }
 
-write_down_directories() {
-    [ -n "$made" ] || return 0
-    printf %s "$made" >>"$DESTDIR$LIBDIR/directories"
+# However it ends.
+leave() {
+    [ -z "$target" ] || rm -f "$target.new"
+    [ -z "$made" ] || printf %s "$made" >>"$DESTDIR$LIBDIR/directories"
 }
 
 # put MODE SOURCE TARGET: as a whole or not at all, also over a program that runs. The texts name the program's place
 # and root's home as a Debian package has them.
+target=
 put() {
     target=$DESTDIR$3
     make_dir "$(dirname "$3")"
@@ -138,8 +142,9 @@ install_services() {
 
 # The boot service does nothing unless the kill switch was closed, so it is always enabled.
 tell_systemd() {
-    systemctl daemon-reload
     systemctl --quiet enable pvpn-killswitch.service
+    [ -d /run/systemd/system ] || return 0
+    systemctl daemon-reload
     # networkd reads its files when it starts, which is when they matter.
     if systemctl --quiet is-active NetworkManager.service; then
         systemctl reload NetworkManager.service || true
@@ -192,7 +197,9 @@ INIT=${INIT-$(service_manager)}
 case $INIT in systemd | openrc | both | none) ;; *) die "INIT=$INIT: systemd, openrc, both or none" ;; esac
 
 mkdir -p "$DESTDIR/"
-trap write_down_directories EXIT
+trap leave EXIT
+trap 'exit 130' HUP INT TERM # else dash ends without the former
+make_dir "$LIBDIR"
 install_program
 install_neighbours
 install_services

@@ -28,11 +28,11 @@ die() {
 }
 
 stop_services() {
-    if [ -d /run/systemd/system ] && command -v systemctl >/dev/null; then
+    if command -v systemctl >/dev/null 2>&1; then
         for unit in pvpn.service pvpn-killswitch.service; do
-            if [ -e "$UNITDIR/$unit" ]; then
-                systemctl --quiet disable --now "$unit"
-            fi
+            [ -e "$UNITDIR/$unit" ] || continue
+            [ ! -d /run/systemd/system ] || systemctl --quiet stop "$unit"
+            systemctl --quiet disable "$unit"
         done
     fi
     if command -v rc-service >/dev/null 2>&1; then
@@ -48,6 +48,8 @@ stop_services() {
 # `disconnect` is no error when there is no tunnel. PVPN_UNINSTALL also gives qBittorrent its earlier binding back.
 open_machine() {
     [ -x "$pvpn" ] || return 0
+    # From a chroot it would be another machine's network.
+    if command -v ischroot >/dev/null 2>&1 && ischroot; then return; fi
     if PVPN_UNINSTALL=1 "$pvpn" disconnect --ks false; then
         return
     fi

@@ -146,6 +146,24 @@ fn uninstall_takes_away_the_directories_that_install_made_and_no_other() {
     assert_eq!(laid_out(&dest), ["0644 usr/local/share/fish/vendor_completions.d/other.fish"]);
 }
 
+/// dash, for one, ends by a signal without the EXIT trap.
+#[test]
+fn an_install_that_is_interrupted_can_be_undone_whole() {
+    let scratch = Scratch::new("interrupted");
+    let (dest, binary) = (scratch.path().join("dest"), binary(&scratch));
+    fs::create_dir_all(dest.join("usr")).unwrap();
+    let before = directories(&dest);
+    let cp = "case $1 in */_pvpn) cat \"$1\" >\"$2\"; kill -INT $PPID ;; *) cat \"$1\" >\"$2\" ;; esac";
+    let path = scratch.fakes(&[("cp", cp)]);
+    let output = script("install.sh", &dest).arg(&binary).env("PATH", path).output().unwrap();
+    assert!(!output.status.success());
+    let left = laid_out(&dest);
+    assert!(left.iter().any(|l| l.ends_with("/completions/pvpn")), "{left:?}");
+    assert!(!left.iter().any(|l| l.ends_with(".new")), "{left:?}");
+    run(&mut script("uninstall.sh", &dest));
+    assert_eq!(directories(&dest), before);
+}
+
 #[test]
 fn services_name_the_program_where_prefix_puts_it_and_roots_own_home() {
     let scratch = Scratch::new("prefix");
