@@ -15,8 +15,9 @@
 //!   ICMPv6 with hop limit 255 to link-local unicast and multicast only. Reports of group membership (IGMP, MLD) are
 //!   neither, and are dropped: the groups that the list needs are link-local, which switches flood. The frames by which
 //!   a station joins its link (802.1X) carry no packet and pass.
-//! - **mDNS** to its link-local groups.
-//! - **The LAN**, but nothing to its ports 53 and 853. LAN means private ranges ([`lan`]); the configuration may name
+//! - **mDNS** to its link-local groups, IPv4's from addresses of the LAN.
+//! - **The LAN**, but nothing to its ports 53 and 853, and nothing that bids a router there send it on (IPv4 options, IPv6
+//!   routing headers). LAN means private ranges ([`lan`]); the configuration may name
 //!   carrier-grade NAT's as well, and refuses public ones.
 //! - **Answers of ports let in** by [`Policy::inbound`].
 //! - **Whatever goes through an open tunnel**, but DNS (ports 53 and 853, TCP and UDP) only to the resolver in use.

@@ -157,13 +157,14 @@ fn forward(policy: &Policy) -> Vec<Rule> {
         rules.push(accept("DHCP", broadcast.clone().into_iter().chain([ports]).collect::<Vec<_>>()));
     }
     rules.extend(nets(&LINK_LOCAL_V6).map(|n| accept("link-local", [Match::To(n)])));
-    rules.extend(mdns(Ip::V4));
+    rules.extend(mdns(Ip::V4, None));
     let within_lan: Vec<_> =
         nets(&policy.lan).map(|lan| [Match::From(lan.clone()), Match::To(lan)]).collect();
     rules.extend(published_on_the_lan(policy));
     rules.extend(name_answers(policy));
     rules.extend(names_through(policy));
     rules.extend(through_tunnel(policy));
+    rules.extend(source_routes(&policy.lan));
     rules.extend(within_lan.into_iter().map(|lan| accept("LAN", lan)));
     rules
 }
@@ -281,15 +282,25 @@ fn through_tunnel(policy: &Policy) -> Vec<Rule> {
 
 /// What may leave past the tunnel, by any link, after DNS has been dealt with.
 fn outside(policy: &Policy) -> Vec<Rule> {
-    let mut rules: Vec<Rule> = Ip::BOTH.into_iter().filter_map(mdns).collect();
+    // A link that is no part of the LAN may have an uplink's other customers on it.
+    let lan = Nets::of(Ip::V4, &policy.lan);
+    let mut rules: Vec<Rule> = lan.and_then(|lan| mdns(Ip::V4, Some(lan))).into_iter().collect();
+    rules.extend(mdns(Ip::V6, None));
+    rules.extend(source_routes(&policy.lan));
     rules.extend(nets(&policy.lan).map(|lan| accept("LAN", [Match::To(lan)])));
     rules
 }
 
-fn mdns(ip: Ip) -> Option<Rule> {
+/// A packet to the LAN that a router there would send on to where it came from.
+fn source_routes(lan: &[IpNet]) -> impl Iterator<Item = Rule> {
+    nets(lan).map(|lan| drop("source route", [Match::SourceRoute(lan.ip)]))
+}
+
+fn mdns(ip: Ip, from: Option<Nets>) -> Option<Rule> {
     let group = if ip == Ip::V4 { MDNS_GROUP_V4 } else { MDNS_GROUP_V6 };
     let to = Nets::hosts(ip, &[group])?;
-    Some(accept("mDNS", [Match::To(to), udp(None, Some(MDNS_PORT))]))
+    let group = [Match::To(to), udp(None, Some(MDNS_PORT))];
+    Some(accept("mDNS", from.map(Match::From).into_iter().chain(group).collect::<Vec<_>>()))
 }
 
 fn nets(nets: &[IpNet]) -> impl Iterator<Item = Nets> {

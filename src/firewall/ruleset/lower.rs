@@ -3,7 +3,7 @@
 
 use super::nets::{Ip, Nets};
 use super::rule::{
-    DISCOVERY_HOP_LIMIT, DISCOVERY_TYPES, ETHER_IPV4, ETHER_IPV6, Match, Rule, Then, Transport,
+    DISCOVERY_HOP_LIMIT, DISCOVERY_TYPES, ETHER_IPV4, ETHER_IPV6, HEADER_WORDS, Match, Rule, Then, Transport,
 };
 use crate::wire::nft::expr::{self, Base, Ct, Element, Expr, Meta, Set, SetKind};
 
@@ -77,6 +77,7 @@ impl Lowering {
                 self.equals(Expr::Ct(Ct::OriginalPort), port.to_be_bytes());
             }
             Match::LaterFragment(ip) => self.later_fragment(*ip),
+            Match::SourceRoute(ip) => self.source_route(*ip),
             Match::Syn => {
                 self.need_transport(Transport::Tcp.number());
                 self.out.extend([payload(Base::Transport, 13, 1), Expr::Mask(vec![TCP_SYN])]);
@@ -166,6 +167,17 @@ impl Lowering {
             Ip::V6 => self.out.extend([Expr::FragmentOffset6, Expr::Mask(vec![0xff, 0xf8])]),
         }
         self.out.push(Expr::Cmp { equal: false, value: vec![0; 2] });
+    }
+
+    fn source_route(&mut self, ip: Ip) {
+        self.need_family(ip);
+        match ip {
+            Ip::V4 => {
+                self.out.extend([payload(Base::Network, 0, 1), Expr::Mask(vec![0x0f])]);
+                self.out.push(Expr::Cmp { equal: false, value: vec![HEADER_WORDS] });
+            }
+            Ip::V6 => self.equals(Expr::HasRoutingHeader6, [1]),
+        }
     }
 }
 

@@ -51,6 +51,9 @@ pub enum Match {
     PublishedPort(Transport, u16),
     /// UDP, not the first fragment.
     LaterFragment(Ip),
+    /// May name a further way than to its destination: IPv4 with options, of which source routes are some (RFC 791
+    /// section 3.1); IPv6 with a routing header (RFC 8200 section 4.4).
+    SourceRoute(Ip),
     Syn,
 }
 
@@ -102,6 +105,8 @@ impl Transport {
 /// RFC 4861 section 4: router solicitation to redirect.
 pub const DISCOVERY_TYPES: [u8; 5] = [133, 134, 135, 136, 137];
 pub const DISCOVERY_HOP_LIMIT: u8 = 255;
+/// Length of an IPv4 header without options, in 32-bit words (RFC 791 section 3.1).
+pub const HEADER_WORDS: u8 = 5;
 
 // Ethertypes (IEEE 802): IPv4, ARP, 802.1Q tag, IPv6, EAPOL (802.1X).
 pub const ETHER_IPV4: u16 = 0x0800;
@@ -154,6 +159,8 @@ impl Match {
             }
             Match::LaterFragment(Ip::V4) => write!(f, "meta l4proto udp ip frag-off & 8191 != 0"),
             Match::LaterFragment(Ip::V6) => write!(f, "meta l4proto udp frag frag-off != 0"),
+            Match::SourceRoute(Ip::V4) => write!(f, "ip hdrlength != {HEADER_WORDS}"),
+            Match::SourceRoute(Ip::V6) => write!(f, "exthdr rt exists"),
             Match::Syn => write!(f, "tcp flags syn"),
         }
     }

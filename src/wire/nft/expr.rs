@@ -64,6 +64,8 @@ pub enum Expr {
     },
     /// Two bytes of an IPv6 fragment header that hold the offset; ends the rule where there is none.
     FragmentOffset6,
+    /// Whether there is an IPv6 routing header; one byte.
+    HasRoutingHeader6,
     /// Keeps these bits.
     Mask(Vec<u8>),
     Cmp {
@@ -105,6 +107,8 @@ const NFT_EXTHDR_OP_TCPOPT: u32 = 1;
 const IP_CT_DIR_ORIGINAL: u8 = 0;
 const TCPOPT_MAXSEG: u8 = 2; // RFC 9293 section 3.2
 const IPPROTO_FRAGMENT: u8 = 44; // RFC 8200 section 4.5
+const IPPROTO_ROUTING: u8 = 43; // RFC 8200 section 4.4
+const NFT_EXTHDR_F_PRESENT: u32 = 1;
 
 impl Expr {
     /// Appends the expression to a rule's list. `set_id` is the number of the set which a lookup looks into.
@@ -120,6 +124,10 @@ impl Expr {
             }),
             Expr::FragmentOffset6 => element(list, "exthdr", |m| {
                 m.put_be32(1, NFT_REG_1).put_u8(2, IPPROTO_FRAGMENT).put_be32(3, 2).put_be32(4, 2);
+            }),
+            Expr::HasRoutingHeader6 => element(list, "exthdr", |m| {
+                m.put_be32(1, NFT_REG_1).put_u8(2, IPPROTO_ROUTING).put_be32(3, 0).put_be32(4, 1);
+                m.put_be32(5, NFT_EXTHDR_F_PRESENT);
             }),
             Expr::Mask(mask) => element(list, "bitwise", |m| {
                 m.put_be32(1, NFT_REG_1).put_be32(2, NFT_REG_1).put_be32(3, mask.len() as u32);

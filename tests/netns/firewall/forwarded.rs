@@ -47,6 +47,24 @@ fn l17_an_address_of_the_lan_does_not_let_a_container_out() {
 }
 
 #[test]
+fn a_containers_packet_for_beyond_the_lan_does_not_pass_for_one_to_it() {
+    in_world("forwarded::a_containers_packet_for_beyond_the_lan_does_not_pass_for_one_to_it", |world| {
+        write_sysctl("ipv4/conf/all/accept_source_route", "1");
+        // A neighbour is to send it on, or the Pi itself, which changes the destination behind this chain.
+        let [by_neighbour, by_pi] =
+            [NEIGHBOUR, "172.17.0.1"].map(|way| Frame::udp(POD, 4242, way, 4242).by_way_to(BARE));
+        let both = |world: &World| {
+            world.leaves(|| [&by_neighbour, &by_pi].into_iter().for_each(|f| world.arrives("pod", f)))
+        };
+        for policy in [blocked(), connecting(), connected()].map(hookless) {
+            assert_eq!(both(world.load(&policy)), NOTHING);
+        }
+        world.load_rules(&without(&hookless(connected()), "source route"));
+        assert_eq!(both(world), ["udp 192.168.1.66:4242", "udp 8.8.8.8:4242"]);
+    });
+}
+
+#[test]
 fn a_container_asks_the_resolver_in_use_for_names() {
     in_world("forwarded::a_container_asks_the_resolver_in_use_for_names", |world| {
         let asks = |world: &World| {

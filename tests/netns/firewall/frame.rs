@@ -99,6 +99,31 @@ impl Frame {
         Frame::ethernet(0x0800, &[head, body].concat())
     }
 
+    /// The same packet with a further way than to its destination: a loose source route (RFC 791 section 3.1), a routing
+    /// header of type 4 (RFC 8754 section 2).
+    pub fn by_way_to(mut self, beyond: &str) -> Frame {
+        let beyond = octets(beyond);
+        let packet = self.0.split_off(14);
+        if beyond.len() == 4 {
+            let route = [&[131, 7, 4][..], &beyond, &[0]].concat();
+            let mut packet = [&packet[..20], &route, &packet[20..]].concat();
+            packet[0] += 2;
+            packet[3] += 8;
+            packet[10..12].fill(0);
+            let sum = checksum(&packet[..28]);
+            packet[10..12].copy_from_slice(&sum.to_be_bytes());
+            self.0.extend(packet);
+        } else {
+            let (here, next) = (&packet[24..40], packet[6]);
+            let route = [&[next, 4, 4, 1, 1, 0, 0, 0][..], &beyond, here].concat();
+            let mut packet = [&packet[..40], &route, &packet[40..]].concat();
+            packet[5] += 40;
+            packet[6] = 43;
+            self.0.extend(packet);
+        }
+        self
+    }
+
     /// `udp 8.8.8.8:53`, `icmp6 136 fe80::1` and so on; nothing for what the kernel says to its neighbours by itself.
     pub fn summary(&self) -> String {
         let Some((v4, protocol, to, body)) = self.packet() else {
@@ -126,7 +151,8 @@ impl Frame {
         match u16::from_be_bytes([self.0[12], self.0[13]]) {
             0x0800 => {
                 let total = usize::from(u16::from_be_bytes([p[2], p[3]]));
-                Some((true, p[9], IpAddr::from(*p[16..].first_chunk::<4>()?), &p[20..total]))
+                let head = usize::from(p[0] & 15) * 4;
+                Some((true, p[9], IpAddr::from(*p[16..].first_chunk::<4>()?), &p[head..total]))
             }
             0x86dd => {
                 let total = 40 + usize::from(u16::from_be_bytes([p[4], p[5]]));

@@ -3,7 +3,7 @@
 
 use super::frame::Frame;
 use super::policies::{ENDPOINT, blocked, connected, connecting, loosened, open, with_first, without};
-use super::world::{BARE, NEIGHBOUR, PI, World, bound, marked, plain, send_syn, send_udp};
+use super::world::{BARE, Ear, NEIGHBOUR, PI, World, bound, marked, plain, send_syn, send_udp};
 use super::{NOTHING, in_world};
 use crate::run;
 use nix::sys::socket::{self, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage};
@@ -219,6 +219,22 @@ fn the_allow_list_leaves_under_every_closed_policy() {
 }
 
 #[test]
+fn mdns_is_for_the_lan_and_not_for_an_uplinks_other_customers() {
+    in_world("outward::mdns_is_for_the_lan_and_not_for_an_uplinks_other_customers", |world| {
+        run("ip addr add 203.0.113.200/24 dev eth0");
+        let from = |source: &str| Egress { source: Some(source.parse().unwrap()), ..bound() };
+        let announce = |source| move || send_udp("224.0.0.251:5353", &from(source));
+        for policy in [blocked(), connected()].into_iter().flat_map(|p| [hookless(p.clone()), p]) {
+            world.load(&policy);
+            assert_eq!(world.leaves(announce(PI)), ["udp 224.0.0.251:5353"]);
+            assert_eq!(world.leaves(announce("203.0.113.200")), NOTHING);
+        }
+        world.load_rules(&loosened(&connected(), |m| matches!(m, Match::From(_))));
+        assert_eq!(world.leaves(announce("203.0.113.200")), ["udp 224.0.0.251:5353"]);
+    });
+}
+
+#[test]
 fn reports_of_group_membership_stay_here() {
     in_world("outward::reports_of_group_membership_stay_here", |world| {
         // As the kernel's own MLD report goes (RFC 3810), by a raw socket.
@@ -227,6 +243,29 @@ fn reports_of_group_membership_stay_here() {
         assert_eq!(world.load(&Policy::blocked(private())).leaves(report), NOTHING);
         world.load_rules(&without(&Policy::blocked(private()), "closed"));
         assert_eq!(world.leaves(report), ["icmp6 143 ff02::16"]);
+    });
+}
+
+/// To a neighbour, who is asked to send it on.
+const BY_A_NEIGHBOUR: [&str; 2] = ["udp 192.168.1.66:4242", "protocol 43 fe80::1"];
+
+#[test]
+fn a_packet_for_beyond_the_lan_does_not_pass_for_one_to_it() {
+    in_world("outward::a_packet_for_beyond_the_lan_does_not_pass_for_one_to_it", |world| {
+        let frames = [
+            Frame::udp(PI, 4242, NEIGHBOUR, 4242).by_way_to(BARE),
+            Frame::udp("2001:db8::10", 4242, "fe80::1", 4242).by_way_to("2606:4700::1111"),
+        ];
+        let whole = || frames.iter().for_each(send_whole);
+        let past = || frames.iter().for_each(|frame| Ear::on("eth0").send(frame));
+        for policy in [blocked(), connecting(), connected()] {
+            assert_eq!(world.load(&hookless(policy.clone())).leaves(whole), NOTHING);
+            assert_eq!(world.load(&policy).leaves(past), NOTHING);
+        }
+        world.load_rules(&without(&hookless(connected()), "source route"));
+        assert_eq!(world.leaves(whole), BY_A_NEIGHBOUR);
+        world.load_rules(&without(&connected(), "source route"));
+        assert_eq!(world.leaves(past), BY_A_NEIGHBOUR);
     });
 }
 
@@ -269,6 +308,21 @@ fn send_raw(protocol: i32, to: &str, body: &[u8]) {
     )
     .unwrap();
     let _ = socket::sendto(fd.as_raw_fd(), body, &SockaddrStorage::from(to), MsgFlags::empty());
+}
+
+/// Sends a packet, header and all, from a raw socket bound to the link.
+fn send_whole(frame: &Frame) {
+    let (ipv4, _, to, _) = frame.packet().unwrap();
+    let fd = pvpn::sys::socket::open(
+        ipv4,
+        SockType::Raw,
+        SockFlag::SOCK_NONBLOCK,
+        Some(SockProtocol::Raw),
+        &bound(),
+    )
+    .unwrap();
+    let to = SockaddrStorage::from(SocketAddr::new(to, 0));
+    let _ = socket::sendto(fd.as_raw_fd(), &frame.0[14..], &to, MsgFlags::empty());
 }
 
 /// Sends a tagged neighbour solicitation from a raw socket.
