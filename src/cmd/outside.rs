@@ -41,15 +41,15 @@ enum Way {
     /// Nothing is closed, or there is no right to change that.
     Free,
     Lent(#[allow(dead_code, reason = "its end is what counts")] Connection),
-    /// By the process at the other end.
-    Opened(UnixStream),
+    /// By the process at the other end. A signal that comes before somebody listens for it waits until then.
+    Opened(UnixStream, #[allow(dead_code, reason = "its end is what counts")] Signals),
 }
 
 impl Outside {
     pub fn open(config_dir: &Path) -> Result<Outside> {
         let way = Way::open(config_dir)?;
         let opened = match &way {
-            Way::Opened(stream) => Some(stream.try_clone().doing(|| "keep a connection")?),
+            Way::Opened(stream, _) => Some(stream.try_clone().doing(|| "keep a connection")?),
             Way::Free | Way::Lent(_) => None,
         };
         let ending = interruptible(move || opened.iter().for_each(close))?;
@@ -70,13 +70,14 @@ impl Way {
         }
         let dir = std::path::absolute(config_dir).doing(|| "find the configuration")?;
         let lock = supervisor::take_its_place(true, None)?;
+        let signals = Signals::block_endings().doing(|| "block signals")?;
         let stream =
             background::start(move |stream| beside(stream, lock, dir)).doing(|| "start a process")?;
         let mut answer = Connection::over(stream.try_clone().doing(|| "keep a connection")?);
         let lines = answer.read_lines(LOADED).doing(|| "let pvpn's own sockets out")?;
         match lines.first().and_then(|line| Tell::parse(line)) {
             Some(Tell::Done(exit, text)) => Err(Error::new(exit, text)),
-            _ => Ok(Way::Opened(stream)),
+            _ => Ok(Way::Opened(stream, signals)),
         }
     }
 }
@@ -84,7 +85,7 @@ impl Way {
 impl Drop for Outside {
     fn drop(&mut self) {
         self.ending = None;
-        if let Way::Opened(stream) = &self.way {
+        if let Way::Opened(stream, _) = &self.way {
             close(stream);
         }
     }

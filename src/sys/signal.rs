@@ -58,7 +58,7 @@ impl Signals {
     }
 
     /// Those by which a person ends a command; the rest as in [`Signals::block`].
-    fn block_endings() -> io::Result<Signals> {
+    pub fn block_endings() -> io::Result<Signals> {
         Signals::block_set([Number::SIGTERM, Number::SIGINT].into_iter().collect())
     }
 
