@@ -172,21 +172,47 @@ fn a_full_disk_stops_nothing() {
     in_namespace("a_full_disk_stops_nothing", || {
         let mut supervisor = Supervisor::start();
         // Journals, what is remembered and the log lie there.
-        let mut filler = fs::File::create("/var/lib/filler").unwrap();
-        while filler.write_all(&[0; 512]).is_ok() {}
-        drop(filler);
-        // Done at once, but not for good: that is an error, and a problem from then on.
-        for (on, after) in [("off", "a reboot may close it again"), ("on", "a reboot may open it")] {
-            assert_eq!(pvpn(&["killswitch", on, "--yes"]).0, Some(1));
-            let status = pvpn(&["status", "--json"]).1;
-            assert!(status.starts_with('{') && status.contains(after), "{status}");
-        }
+        fill();
+        // Opening needs no room. Closing is done at once, but not for good: an error, and a problem from then on.
+        assert_eq!(pvpn(&["killswitch", "off"]).0, Some(0));
+        fill();
+        assert_eq!(pvpn(&["killswitch", "on", "--yes"]).0, Some(1));
+        let status = pvpn(&["status", "--json"]).1;
+        assert!(status.starts_with('{') && status.contains("a reboot may open it"), "{status}");
         run("nft flush ruleset");
         until("the rules are back", has_rules);
         fs::remove_file("/var/lib/filler").unwrap();
         assert_eq!(pvpn(&["killswitch", "off"]).0, Some(0));
         assert!(supervisor.0.try_wait().unwrap().is_none(), "it runs on");
-        assert_eq!(fs::read_to_string("/var/lib/pvpn/killswitch").unwrap(), "off\n", "remembered again");
+        assert!(!Path::new("/var/lib/pvpn/killswitch").exists(), "remembered again");
+    });
+}
+
+/// Takes what room is left on the disk.
+fn fill() {
+    let mut filler = fs::File::options().append(true).create(true).open("/var/lib/filler").unwrap();
+    while filler.write_all(&[0; 512]).is_ok() {}
+}
+
+#[test]
+fn after_a_crash_a_full_disk_stops_no_disconnect() {
+    in_namespace("after_a_crash_a_full_disk_stops_no_disconnect", || {
+        drop(Supervisor::start());
+        fill();
+        let closed = "disconnected; kill switch on: the machine is closed\n";
+        assert_eq!(pvpn(&["disconnect"]), (Some(0), closed.into()));
+        assert!(has_rules());
+        assert_eq!(
+            pvpn(&["disconnect", "--ks", "false"]),
+            (Some(0), "disconnected; kill switch off\n".into())
+        );
+        assert!(!has_rules());
+        // What the next boot would not know of is not begun.
+        fill();
+        for closing in [&["killswitch", "on", "--yes"][..], &["disconnect", "--ks", "true"]] {
+            assert_eq!(pvpn(closing).0, Some(1));
+            assert!(!has_rules());
+        }
     });
 }
 

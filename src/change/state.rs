@@ -4,7 +4,7 @@
 
 use crate::address::{IpNet, PRIVATE};
 use crate::error::{Doing, Error, Result};
-use crate::sys::files::{Durable, Files};
+use crate::sys::files::{Durable, FileImage, Files};
 use crate::time::UnixTime;
 use std::fmt::Write as _;
 use std::io;
@@ -37,20 +37,18 @@ pub fn load_killswitch(files: &dyn Files) -> Result<Option<KillSwitch>> {
 }
 
 /// Remembers it over reboots. Closing: before the rules are loaded; opening: before they are taken away. So a crash
-/// between the two is finished by the next recovery.
+/// between the two is finished by the next recovery. Opening needs no room on the disk.
 pub fn store_killswitch(files: &dyn Files, killswitch: Option<&KillSwitch>) -> Result<()> {
-    let text = match killswitch {
-        None => "off\n".to_owned(),
-        Some(closed) => {
-            let mut text = "on\nlan".to_owned();
-            for net in &closed.lan {
-                // Writing into a String does not fail.
-                let _ = write!(text, " {net}");
-            }
-            text + "\n"
-        }
+    let Some(closed) = killswitch else {
+        let gone = files.put(Path::new(KILLSWITCH), &FileImage::Absent);
+        return gone.doing(|| format!("remove {KILLSWITCH}"));
     };
-    store(files, KILLSWITCH, &text)
+    let mut text = "on\nlan".to_owned();
+    for net in &closed.lan {
+        // Writing into a String does not fail.
+        let _ = write!(text, " {net}");
+    }
+    store(files, KILLSWITCH, &(text + "\n"))
 }
 
 /// The highest wall clock that a handshake was accepted with. WireGuard peers reject a clock behind it

@@ -64,8 +64,10 @@ impl Machine {
     /// Undoes everything; whether the kill switch is on afterwards.
     pub fn disconnect(&mut self, ks: Option<bool>, config_dir: &Path) -> Result<bool> {
         let was_on = state::load_killswitch(self.sys.files())?.is_some();
-        let on = ks.unwrap_or(was_on);
-        self.remember(on, config_dir)?;
+        let wanted = ks.unwrap_or(was_on);
+        // What cannot be remembered is not begun, unless it is so already; the tunnel goes in any case.
+        let remembered = self.remember(wanted, config_dir);
+        let on = if remembered.is_ok() { wanted } else { was_on };
         if on {
             self.load(&self.policy(on, None, config_dir))?;
         } else if !self.changes.has(FIREWALL) && matches!(rules(), Ok(Some(_))) {
@@ -85,7 +87,7 @@ impl Machine {
             files.remove(path).doing(|| format!("remove {}", path.display()))?;
         }
         self.write_status(if on { State::Blocked } else { State::Disconnected }, on, config_dir);
-        Ok(on)
+        if on == wanted { Ok(on) } else { remembered.map(|()| on) }
     }
 
     /// Opens or closes; a tunnel that a dead supervisor left goes on.
