@@ -11,7 +11,7 @@ mod tests;
 use super::undo::Undo;
 use crate::dns::resolv_conf::is_ours;
 use crate::dns::{BACKUP, RESOLV_CONF};
-use crate::sys::files::{Durable, FileImage, Files};
+use crate::sys::files::{Durable, FileImage, Files, temp_path};
 use std::io;
 use std::path::Path;
 
@@ -48,6 +48,10 @@ pub(super) fn apply(files: &dyn Files, text: &str) -> io::Result<()> {
 pub(super) fn undo(files: &dyn Files, was_absent: bool) -> io::Result<()> {
     let (path, backup) = (Path::new(RESOLV_CONF), Path::new(BACKUP));
     let current = files.image(path)?;
+    // Of a crash while one of them was being made.
+    for temp in [path, backup].map(temp_path).iter().filter(|temp| files.exists(temp)) {
+        files.remove(temp)?;
+    }
     if !shows_ours(files, &current)? {
         // Where ours never got there, a read-only file system refuses even to remove what is not there.
         return match files.image(backup)? {

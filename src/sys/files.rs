@@ -17,7 +17,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-pub use disk::Disk;
+pub use disk::{Disk, temp_path};
 
 /// What a path shows without following a symlink.
 #[derive(Clone, PartialEq, Eq)]

@@ -55,6 +55,17 @@ fn content_kind_owner_and_mode_come_back() {
 }
 
 #[test]
+fn what_a_crash_left_half_made_goes() {
+    for (files, name) in [(plain(), RESOLV_CONF), (symlink(), BACKUP), (FakeFiles::new(&[]), RESOLV_CONF)] {
+        let before = files.to_string();
+        let Undo::Resolver { was_absent } = inverse(&files).unwrap() else { panic!() };
+        files.write(&temp_path(Path::new(name)).to_string_lossy(), "nameserver 10.2");
+        undo(&files, was_absent).unwrap();
+        assert_eq!(files.to_string(), before);
+    }
+}
+
+#[test]
 fn the_backup_is_the_file_as_it_was_and_a_symlink_stays_one() {
     for files in [plain(), symlink()] {
         let before = files.image(Path::new(RESOLV_CONF)).unwrap();

@@ -72,11 +72,15 @@ impl Files for Disk {
 
     fn append(&self, path: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
         let mut file = private(OpenOptions::new().append(true).create(true)).open(path)?;
-        let is_first = file.metadata()?.len() == 0;
-        file.write_all(bytes)?;
+        let len = file.metadata()?.len();
+        if let Err(e) = file.write_all(bytes) {
+            // The beginning of a line would spoil the next one.
+            let _ = file.set_len(len);
+            return Err(e);
+        }
         if durable == Durable::Yes {
             file.sync_data()?;
-            if is_first {
+            if len == 0 {
                 sync_dir(path)?;
             }
         }
@@ -182,8 +186,7 @@ impl Temp {
 
     /// The name is fixed, so that a crash leaves one file at most, which the next writer removes.
     fn make<T>(target: &Path, create: impl Fn(&Path) -> io::Result<T>) -> io::Result<(Temp, T)> {
-        let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let path = target.with_file_name(format!(".{}.pvpn-tmp", name.to_string_lossy()));
+        let path = temp_path(target);
         let mut tries = 0;
         loop {
             match create(&path) {
@@ -210,6 +213,12 @@ impl Drop for Temp {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Where a file is made before it gets this name; a crash may leave it there.
+pub fn temp_path(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default();
+    target.with_file_name(format!(".{}.pvpn-tmp", name.to_string_lossy()))
 }
 
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
