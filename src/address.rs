@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 use std::str::FromStr;
 
 /// An address with a prefix length. Host bits are kept: `10.2.0.2/24` on an interface means both.
@@ -62,6 +63,10 @@ impl IpNet {
 const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> IpNet {
     IpNet { addr: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix }
 }
+
+/// RFC 6335 section 6. No gateway forwards one of these by itself, and services of the machine listen there: through the
+/// hole for such a port the world would reach ssh.
+pub const SYSTEM_PORTS: Range<u16> = 0..1024;
 
 /// RFC 1918, RFC 3927, RFC 4193 and RFC 4291 section 2.5.6: `lan` before an interface has an address, and when the
 /// configuration cannot be read.

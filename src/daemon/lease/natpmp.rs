@@ -16,6 +16,7 @@ mod round;
 mod tests;
 
 use super::{Action, Input, PortState, View};
+use crate::address::SYSTEM_PORTS;
 use crate::time::{Duration, Instant, millis, secs};
 use crate::wire::natpmp::{self, Answer, Mapped, Protocol, Refusal, Reply, Request, Subject};
 use log::{debug, info, trace, warn};
@@ -27,6 +28,8 @@ use std::net::{IpAddr, SocketAddr};
 const LIFETIME: Duration = secs(60);
 /// Renewal at half life (RFC 6886 section 3.3), but no later than this: a gateway that lost its table is noticed then.
 const RENEW_MOST: Duration = secs(60);
+/// Half of the shortest lease that can be told.
+const RENEW_LEAST: Duration = millis(500);
 /// RFC 6886 section 3.1, doubling ...
 const RETRY_FIRST: Duration = millis(250);
 /// ... but no further while there is hope: 64 s would lose 3 % of the time.
@@ -40,6 +43,8 @@ const SLOW_MOST: Duration = secs(15);
 /// Without any grant for this long, `log_fallback` is read (contract), and again after `LOG_AGAIN` (chosen).
 const LOG_FIRST: Duration = secs(30);
 const LOG_AGAIN: Duration = secs(60);
+/// The external address is asked for again at the next renewal; chosen.
+const EXTERNAL_AGE: Duration = secs(300);
 /// A gateway whose epoch makes no sense is not believed more often than this; chosen.
 const RESTART_LEAST: Duration = secs(10);
 const _: () = assert!(LIFETIME.as_secs() / 2 / RETRY_MOST.as_secs() >= 12); // a dozen tries fit into half a life
@@ -86,7 +91,7 @@ pub struct NatPmp {
     state: State,
     epoch: Option<Epoch>,
     restarted_at: Option<Instant>,
-    external: Option<IpAddr>,
+    external: Option<(IpAddr, Instant)>,
     /// When the log is read for want of a grant.
     log_at: Option<Instant>,
     /// Why the socket last failed, until the gateway says something.
@@ -175,7 +180,14 @@ impl NatPmp {
             }
         };
         let text = self.text(state, refused);
-        View { state, number, since, expires_at, exit_address: self.external, text }
+        View {
+            state,
+            number,
+            since,
+            expires_at,
+            exit_address: self.external.map(|(address, _)| address),
+            text,
+        }
     }
 
     /// What a person should know about this state.
@@ -184,16 +196,15 @@ impl NatPmp {
             Number::None { refused: Some(r) } => Some(r),
             _ => refused,
         };
+        let gateway = self.settings.gateway;
         match (state, refused, &self.socket_error) {
             (PortState::Held, ..) => match &self.state {
                 State::Resting { .. } => None,
                 State::Asking(round) => round.complaint(),
             },
             (_, Some(refused), _) => Some(refused.to_string()),
-            (_, None, Some(why)) => {
-                Some(format!("the gateway {} does not answer: {why}", self.settings.gateway))
-            }
-            (_, None, None) => Some(format!("the gateway {} has not answered", self.settings.gateway)),
+            (_, None, Some(why)) => Some(format!("the gateway {gateway} does not answer: {why}")),
+            (_, None, None) => Some(format!("the gateway {gateway} has not answered")),
         }
     }
 
@@ -227,7 +238,8 @@ impl NatPmp {
         let lease_lives = matches!(self.number, Number::Granted { expires_at, .. } if now < expires_at);
         let State::Asking(round) = &mut self.state else { return };
         let requests = round.poll_requests(now, lease_lives);
-        if !requests.is_empty() && self.external.is_none() {
+        let is_known = self.external.is_some_and(|(_, at)| now.since(at) < EXTERNAL_AGE);
+        if !requests.is_empty() && !is_known {
             self.actions.push_back(Action::SendDatagram(Request::ExternalAddress.emit()));
         }
         for request in requests {
@@ -250,10 +262,11 @@ impl NatPmp {
         self.watch_epoch(now, &reply);
         match reply.answer {
             Answer::ExternalAddress(address) if !address.is_unspecified() => {
-                if self.external != Some(IpAddr::V4(address)) {
+                let address = IpAddr::V4(address);
+                if self.external.is_none_or(|(before, _)| before != address) {
                     info!("lease: the server's exit address is {address}");
                 }
-                self.external = Some(address.into());
+                self.external = Some((address, now));
             }
             Answer::ExternalAddress(_) | Answer::Refused(Subject::ExternalAddress, _) => {}
             Answer::Mapped(protocol, mapped) => self.handle_mapped(now, protocol, mapped),
@@ -267,7 +280,8 @@ impl NatPmp {
         let Some(before) = self.epoch.replace(heard) else { return };
         let elapsed = now.since(before.heard_at).as_secs();
         let expected = u64::from(before.secs).saturating_add(elapsed * 7 / 8);
-        if u64::from(heard.secs) + 2 >= expected {
+        // A clock that stands still, at 0 mostly, is none and tells nothing.
+        if u64::from(heard.secs) + 2 >= expected || heard.secs == before.secs {
             return;
         }
         if self.restarted_at.is_some_and(|at| now.since(at) < RESTART_LEAST) {
@@ -320,7 +334,7 @@ impl NatPmp {
     }
 
     fn hold(&mut self, now: Instant, number: u16, lifetime: Duration) {
-        let renew = (lifetime / 2).min(RENEW_MOST).max(secs(1));
+        let renew = (lifetime / 2).min(RENEW_MOST).max(RENEW_LEAST);
         let before = self.published();
         let since = match self.number {
             Number::Granted { since, .. } | Number::Carried { since, .. } if before == Some(number) => since,
@@ -382,5 +396,5 @@ fn last_logged_port(text: &str) -> Option<u16> {
     let (_, after) = text.rsplit_once("Port pair ")?;
     let (_, external) = after.lines().next()?.split_once("->")?;
     let digits: String = external.trim_start().chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok().filter(|n| *n != 0)
+    digits.parse().ok().filter(|n| !SYSTEM_PORTS.contains(n))
 }

@@ -5,6 +5,7 @@
 //! until the payload ends, about two months on; nothing of them is ever rebuilt from its parts.
 
 use super::account::{WORDS_MOST, clock_hint, is_page};
+use crate::address::SYSTEM_PORTS;
 use crate::config::secret::Secret;
 use crate::time::{Duration, UnixTime, secs};
 use crate::wire::http::{HttpError, Reply, Request, Route, Trust, percent_encode, plain};
@@ -43,7 +44,8 @@ impl Grant {
     pub fn parse(payload: &str, signature: &str) -> Option<Grant> {
         let json = Zeroizing::new(BASE64.decode(payload).ok()?);
         let inner = Value::parse(json.as_slice()).ok()?;
-        let port = inner.at("port").number().and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0)?;
+        let port = inner.at("port").number().and_then(|n| u16::try_from(n).ok());
+        let port = port.filter(|n| !SYSTEM_PORTS.contains(n))?;
         let expires_at = UnixTime::parse(inner.at("expires_at").text()?)?;
         let is_signed = !signature.is_empty();
         is_signed.then(|| Grant {

@@ -6,10 +6,14 @@
 //! only repeat it (RFC 6886 section 3.3; seen with miniupnpd 2.3.1).
 
 use super::{LIFETIME, LIVELY, REFUSED_PAUSE, RETRY_FIRST, RETRY_MOST, SLOW_MOST};
-use crate::time::{Duration, Instant};
+use crate::address::SYSTEM_PORTS;
+use crate::time::{Duration, Instant, secs};
 use crate::wire::natpmp::{Mapped, Protocol, Refusal, Request};
 use log::debug;
 
+/// What RFC 6886 section 3.3 recommends, and 120 times what is asked for: a gateway that promises more and falls silent is
+/// doubtful all the same.
+const LIFETIME_MOST: Duration = secs(7200);
 /// After this many repairs what there is gets published, since half a port is better than none; chosen.
 const REPAIRS_MOST: u32 = 4;
 /// Repairs towards the first number before the other one is tried; chosen.
@@ -193,8 +197,9 @@ impl Round {
         published: Option<u16>,
     ) -> Settled {
         let Half::Asked { ask, .. } = *self.half(protocol) else { return Settled::No };
-        if !ask.is_answered_by(mapped) || mapped.external == 0 || mapped.lifetime_secs == 0 {
-            debug!("lease: ignoring an answer for {protocol} {}: not asked for", mapped.internal);
+        if !ask.is_answered_by(mapped) || SYSTEM_PORTS.contains(&mapped.external) || mapped.lifetime_secs == 0
+        {
+            debug!("lease: ignoring an answer for {protocol}: {mapped:?} is no grant of what was asked for");
             return Settled::No;
         }
         *self.half(protocol) = Half::Granted { mapped, granted_at: now };
@@ -293,7 +298,7 @@ impl Round {
 }
 
 fn lifetime(mapped: Mapped) -> Duration {
-    Duration::from_secs(mapped.lifetime_secs.into())
+    Duration::from_secs(mapped.lifetime_secs.into()).min(LIFETIME_MOST)
 }
 
 /// Whether packets to the external number arrive at another one. Internal port 0 stands for "as it is" (Proton).

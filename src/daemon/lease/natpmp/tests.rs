@@ -183,6 +183,31 @@ fn an_epoch_that_falls_back_means_asking_at_once() {
 }
 
 #[test]
+fn a_gateway_whose_clock_stands_still_is_none_that_restarts_all_the_time() {
+    let mut lease = held(4242); // at 0 by the gateway's clock
+    let mut bytes = udp(4242, 4242);
+    bytes[7] = 0;
+    wake(&mut lease, 30_000);
+    assert_eq!(hear_bytes(&mut lease, 30_010, bytes), NOTHING);
+    assert_eq!(lease.restarted_at, None);
+}
+
+#[test]
+fn the_shortest_lease_is_renewed_in_time_and_the_longest_is_not_believed() {
+    let granted = |lifetime: [u8; 4]| {
+        let mut lease = lease(at(0));
+        for opcode in [1, 2] {
+            let mut bytes = mapped(opcode, 0, 4242, 60);
+            bytes[12..].copy_from_slice(&lifetime);
+            hear(&mut lease, 0, bytes);
+        }
+        (lease.poll_timeout(), lease.view(at(0)).expires_at)
+    };
+    assert_eq!(granted([0, 0, 0, 1]), (Some(at(500)), Some(at(1000))));
+    assert_eq!(granted([255; 4]), (Some(at(60_000)), Some(at(7_200_000))));
+}
+
+#[test]
 fn answers_from_others_and_garbage_change_nothing() {
     let mut lease = lease(at(0));
     sent(&mut lease);
@@ -193,7 +218,10 @@ fn answers_from_others_and_garbage_change_nothing() {
     for bytes in [&b""[..], b"\0\x81", &[0xa5; 16], &[0; 16]] {
         lease.handle(at(10), Input::Datagram { from: gateway(), bytes });
     }
-    lease.handle(at(10), Input::Datagram { from: gateway(), bytes: &udp(0, 0) }); // no such port
+    for number in [0, 22, 1023] {
+        // No such port, and the machine's own.
+        lease.handle(at(10), Input::Datagram { from: gateway(), bytes: &udp(0, number) });
+    }
     assert_eq!(state(&lease, 10), (Asking, None));
     lease.epoch = None;
     assert_eq!(format!("{lease:?}"), before);
@@ -277,6 +305,8 @@ fn the_external_address_is_asked_for_until_it_is_known() {
     hear(&mut lease, 1, ADDRESS.to_vec());
     assert_eq!(lease.view(at(1)).exit_address, Some("11.22.33.44".parse().unwrap()));
     assert_eq!(wake(&mut lease, 30_000), ["udp 4242 4242", "tcp 4242 4242"]);
+    // Again at times: the way out may change.
+    assert_eq!(wake(&mut lease, 301_000), ["address", "udp 4242 4242", "tcp 4242 4242"]);
 }
 
 const NOTHING: [&str; 0] = [];
