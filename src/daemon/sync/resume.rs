@@ -36,6 +36,8 @@ enum Step {
         hashes: Vec<String>,
         until: Instant,
     },
+    /// Looks which of them still stall: a person may have stopped some.
+    Relisting(Vec<String>),
     Stopping(Vec<String>),
     Stopped {
         hashes: Vec<String>,
@@ -103,7 +105,7 @@ impl Recovery {
                 None
             }
             Step::Watching { .. } | Step::Waiting { .. } => Some(Call::Torrents(Filter::Active)),
-            Step::Listing => Some(Call::Torrents(Filter::StalledDownloading)),
+            Step::Listing | Step::Relisting(_) => Some(Call::Torrents(Filter::StalledDownloading)),
             Step::Reannouncing(hashes) => Some(Call::Reannounce(these(hashes))),
             Step::Stopping(hashes) => Some(Call::Stop(these(hashes))),
             Step::Stopped { .. } if self.resume == Resume::All => Some(Call::Start(Hashes::All)),
@@ -130,16 +132,19 @@ impl Recovery {
             }
             Step::Watching { .. } | Step::Waiting { .. } if going => Step::Done,
             Step::Watching { .. } => Step::Listing,
-            Step::Listing if torrents.is_empty() && self.resume == Resume::All => {
+            Step::Listing if !torrents.is_empty() => Step::Reannouncing(hashes()),
+            Step::Relisting(ours) if torrents.iter().any(|t| ours.contains(&t.hash)) => {
+                Step::Stopping(hashes().into_iter().filter(|hash| ours.contains(hash)).collect())
+            }
+            Step::Listing | Step::Relisting(_) if self.resume == Resume::All => {
                 Step::Stopped { hashes: Vec::new(), until: now }
             }
-            Step::Listing if torrents.is_empty() => Step::Done,
-            Step::Listing => Step::Reannouncing(hashes()),
+            Step::Listing | Step::Relisting(_) => Step::Done,
             Step::Reannouncing(hashes) => {
                 info!("qbittorrent: no download for two minutes: {} torrents reannounced", hashes.len());
                 Step::Waiting { hashes, until: now + REANNOUNCED }
             }
-            Step::Waiting { hashes, .. } => Step::Stopping(hashes),
+            Step::Waiting { hashes, .. } => Step::Relisting(hashes),
             Step::Stopping(hashes) => Step::Stopped { hashes, until: now + STOPPED },
             Step::Stopped { hashes, .. } => {
                 info!("qbittorrent: {} stalled torrents stopped and started", hashes.len());
@@ -174,11 +179,28 @@ mod tests {
         assert_eq!(step(&mut r, 120, &[]), Call::Reannounce(these(&["aa"])));
         assert_eq!(r.next_call(at(149)), None);
         assert_eq!(step(&mut r, 150, &[]), Call::Torrents(Filter::Active));
+        assert_eq!(step(&mut r, 150, &[torrent("aa", 0)]), Call::Torrents(Filter::StalledDownloading));
         assert_eq!(r.stopped(), ["aa"]); // on disk before it is done
         assert_eq!(step(&mut r, 150, &[]), Call::Stop(these(&["aa"])));
         assert_eq!(r.next_call(at(151)), None);
         assert_eq!(step(&mut r, 152, &[]), Call::Start(these(&["aa"])));
         assert_eq!((r.next_call(at(9999)), r.poll_timeout(), r.stopped().len()), (None, None, 0));
+    }
+
+    #[test]
+    fn what_a_person_stops_after_the_reannouncement_stays_stopped() {
+        for (left, next) in
+            [(vec![torrent("aa", 0), torrent("cc", 0)], Some(Call::Stop(these(&["aa"])))), (vec![], None)]
+        {
+            let mut r = Recovery::new(at(0), Resume::Stalled, Vec::new());
+            r.begin(at(0), &[]);
+            step(&mut r, 120, &[]);
+            step(&mut r, 120, &[torrent("aa", 0), torrent("bb", 0)]);
+            step(&mut r, 120, &[]);
+            step(&mut r, 150, &[]);
+            step(&mut r, 150, &left);
+            assert_eq!(r.next_call(at(150)), next);
+        }
     }
 
     #[test]
