@@ -13,12 +13,14 @@ mod tests;
 
 use crate::config::secret::Secret;
 use crate::time::{Duration, secs};
-use crate::wire::http::{Reply, Request, Route, percent_encode};
+use crate::wire::http::{HttpError, Reply, Request, Route, Trust, percent_encode};
 use miniserde::{Deserialize, Serialize, json};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// One call; chosen: a Pi under load answers within two seconds, and `disconnect` has ten in all.
 const CALL_TIMEOUT: Duration = secs(5);
+/// The same after a call that took longer: a machine that swaps answers after half a minute. Chosen.
+const SLOW_TIMEOUT: Duration = secs(40);
 /// `app/preferences` is 12 KB, a torrent about 1.5 KB.
 const BODY_LIMIT: u64 = 1 << 20;
 /// So many torrents are looked at: bounds memory, and more than are ever active at once on a Pi. Chosen.
@@ -146,7 +148,7 @@ impl Wish {
         *self == Wish::default()
     }
 
-    fn to_json(&self) -> String {
+    pub fn to_json(&self) -> String {
         let mut object = json::Object::new();
         let mut set = |key: &str, value| object.insert(key.to_owned(), value);
         if let Some(port) = self.listen_port {
@@ -212,11 +214,13 @@ pub struct WebUi {
     /// How many of the other `Host` headers were tried.
     host: usize,
     api: Option<ApiVersion>,
+    timeout: Duration,
 }
 
 impl WebUi {
     pub fn new(url: &str, auth: Auth) -> WebUi {
-        WebUi { base: url.trim_end_matches('/').to_owned(), auth, cookie: None, host: 0, api: None }
+        let base = url.trim_end_matches('/').to_owned();
+        WebUi { base, auth, cookie: None, host: 0, api: None, timeout: CALL_TIMEOUT }
     }
 
     pub fn auth(&self) -> &Auth {
@@ -260,7 +264,11 @@ impl WebUi {
             Call::Reannounce(hashes) => post("torrents/reannounce", form(hashes)),
         };
         request.route = Route::Local;
-        request.timeout = CALL_TIMEOUT;
+        request.timeout = self.timeout;
+        if self.base.starts_with("https:") && self.local_socket().is_some() {
+            request.connect_to = self.local_socket().map(SocketAddr::from);
+            request.trust = Trust::ThisMachine;
+        }
         request.body_limit = BODY_LIMIT;
         if let Some(host) = self.host_header() {
             request = request.header("Host", host);
@@ -299,10 +307,12 @@ impl WebUi {
         self.api.is_some()
     }
 
-    /// Forgets the session: another qBittorrent may answer next.
-    pub fn forget_session(&mut self) {
+    /// Forgets the session after a call that failed: another qBittorrent may answer next. One that took its time is given
+    /// more from then on, until it fails otherwise.
+    pub fn forget_session(&mut self, error: &HttpError) {
         self.cookie = None;
         self.api = None;
+        self.timeout = if *error == HttpError::TimedOut { SLOW_TIMEOUT } else { CALL_TIMEOUT };
     }
 
     /// Takes the next `Host` header; false (and the plain one again) when all were tried.

@@ -9,14 +9,17 @@ use pvpn::cli::Connect;
 use pvpn::daemon::wish::Wish;
 use pvpn::error::Exit;
 use pvpn::provider::{PortHold, Provider, ProviderKind, Server};
+use pvpn::qbittorrent::{Auth, Call, WebUi};
 use pvpn::select::memory::Memory;
 use pvpn::select::probe::Plan;
 use pvpn::select::{decide, shortlist};
 use pvpn::sys::Clock;
+use pvpn::sys::http::{Client, Http};
 use pvpn::sys::measure::{Onlooker, measure_servers};
 use pvpn::sys::resolve::Resolver;
 use pvpn::sys::socket::Egress;
 use pvpn::time::secs;
+use pvpn::wire::http::{HttpError, Request, Trust};
 use site::{KEYS, PASSWORD, Site, in_namespace};
 use std::os::unix::fs::PermissionsExt;
 
@@ -63,6 +66,22 @@ fn a_user_and_a_password_become_a_tunnel() {
         assert_eq!([mode(&site.path("auth.json")), mode(&site.path("servers.json"))], [0o600; 2]);
         assert_eq!(mode(&site.path("")), 0o700);
         assert!(!site.path("../wireguard").exists());
+    });
+}
+
+/// qBittorrent's WebUI at this port, whose authority nobody knows.
+#[test]
+fn a_webui_of_this_machine_may_have_signed_its_certificate_itself() {
+    in_namespace("a_webui_of_this_machine_may_have_signed_its_certificate_itself", || {
+        let site = Site::start("webui");
+        let ask = |request: &Request| Client::new(Vec::new()).send(request).map(|reply| reply.status);
+        for host in ["127.0.0.1", "localhost"] {
+            let ui = WebUi::new(&format!("https://{host}:{}", site.list), Auth::None);
+            let request = ui.request(&Call::Version);
+            assert_eq!(ask(&request), Ok(404));
+            let strict = Request { trust: Trust::Web { extra_pem: None }, ..request };
+            assert!(matches!(ask(&strict), Err(HttpError::Tls(_))), "{:?}", ask(&strict));
+        }
     });
 }
 

@@ -37,8 +37,8 @@ const LOOK_INTERVAL: Duration = secs(16);
 const LOOK_LEAST: Duration = secs(8);
 /// Version, preferences, connection and torrents; chosen: four replies in ten minutes are no load.
 const READ_INTERVAL: Duration = secs(600);
-/// A reply or a look that the caller owes; longer than any request takes.
-const ANSWER_TIMEOUT: Duration = secs(30);
+/// A look that the caller owes, or a reply after its request's own limit.
+const ANSWER_TIMEOUT: Duration = secs(25);
 /// While unreachable: at first for this long ...
 const UNREACHABLE_LIVELY: Duration = secs(60);
 /// ... that often, then every `LOOK_INTERVAL`; chosen.

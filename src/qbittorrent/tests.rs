@@ -155,6 +155,21 @@ fn a_webui_on_this_machine_has_a_socket_to_look_at() {
     assert_eq!(socket("http://nas:8080"), None);
 }
 
+#[test]
+fn a_certificate_of_its_own_is_taken_from_this_machine_alone() {
+    let trusts = |url| {
+        let request = ui(url).request(&Call::Version);
+        (request.trust == Trust::ThisMachine, request.connect_to.map(|to| to.to_string()))
+    };
+    assert_eq!(trusts("https://127.0.0.1:8443/qb/"), (true, Some("127.0.0.1:8443".to_owned())));
+    assert_eq!(trusts("https://localhost"), (true, Some("127.0.0.1:443".to_owned())));
+    for url in
+        ["https://nas:8443", "https://192.168.1.9:8443", "https://127.0.0.1.nas", "http://127.0.0.1:8080"]
+    {
+        assert_eq!(trusts(url), (false, None), "{url}");
+    }
+}
+
 /// Some of what 4.5.2 answers.
 const PREFERENCES: &str = r#"{"add_trackers":"","alternative_webui_enabled":false,"current_interface_address":"",
     "current_network_interface":"wgpnl","listen_port":6881,"max_ratio":-1,"random_port":false,"scan_dirs":{},

@@ -33,6 +33,8 @@ pub enum Trust {
     /// Only these anchors. `name_from_cn`: a leaf without any SAN is matched by its subject's CN (PIA's older
     /// servers), everything else checked as usual.
     Only { anchors: Vec<Anchor>, name_from_cn: bool },
+    /// Whoever answers, by any certificate: for an address of loopback alone, where plain HTTP is heard by as few.
+    ThisMachine,
 }
 
 /// A trust anchor: DER of the subject name (without its outer SEQUENCE header, as webpki wants it) and of the SubjectPublicKeyInfo (likewise).

@@ -90,7 +90,7 @@ pub struct Site {
     child: Child,
     control: u64,
     account: u64,
-    list: u64,
+    pub list: u64,
     folder: PathBuf,
     pub clock: Scripted,
     http: Client,

@@ -30,8 +30,8 @@ const BIND_INTERVAL: Duration = secs(10 * 60);
 const RENEW_BEFORE_SECS: u64 = 7 * 86_400;
 /// Between two tries while a gateway is silent, at most.
 const RETRY_MOST: Duration = secs(30);
-/// After this without an answer a request counts as lost; its own limit is well below.
-const ANSWER_TIMEOUT: Duration = secs(3 * CALL_TIMEOUT.as_secs());
+/// After this without an answer a request counts as lost: its own limit, and that of one of qBittorrent's before it.
+const ANSWER_TIMEOUT: Duration = secs(6 * CALL_TIMEOUT.as_secs());
 /// A login may wait for its turn among the provider's other work.
 const TOKEN_TIMEOUT: Duration = secs(120);
 const _: () = {

@@ -116,13 +116,14 @@ impl Sync {
         let id = self.next_id;
         self.next_id += 1;
         let request = self.ui.request(&call);
-        self.activity = Activity::Calling { id, call, give_up_at: now + ANSWER_TIMEOUT };
+        let give_up_at = now + request.timeout + ANSWER_TIMEOUT;
+        self.activity = Activity::Calling { id, call, give_up_at };
         self.actions.push_back(Action::Send { id, request });
     }
 
     fn write(&mut self, now: Instant, missing: Wish) {
         if self.cycle.writes >= WRITES_MOST {
-            let text = format!("qBittorrent does not keep what is set: {missing:?}");
+            let text = format!("qBittorrent does not keep what is set: {}", missing.to_json());
             return self.wait(now, SyncState::Pending, PENDING_PAUSE, text);
         }
         debug!("qbittorrent: writing {missing:?}");
@@ -204,7 +205,7 @@ impl Sync {
 
     pub(super) fn handle_failure(&mut self, now: Instant, error: &HttpError) {
         let since = *self.unreachable_since.get_or_insert(now);
-        self.ui.forget_session();
+        self.ui.forget_session(error);
         self.view.listening = None;
         self.view.connection = None;
         let lively = now.since(since) < UNREACHABLE_LIVELY;

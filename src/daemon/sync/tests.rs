@@ -287,6 +287,29 @@ fn disabled_means_no_request_ever() {
 }
 
 #[test]
+fn a_webui_that_takes_half_a_minute_is_given_that_time_until_it_is_quick_or_gone() {
+    let mut sync = Sync::new(settings(), no_memory(), at(0));
+    sync.handle(at(0), Input::Desired(Some(desired(40123))));
+    let mut limits = Vec::new();
+    let gone = HttpError::Connect("connection refused".to_owned());
+    for (id, reply) in
+        [(0, HttpError::TimedOut), (1, HttpError::TimedOut), (2, gone), (3, HttpError::TimedOut)]
+    {
+        while let Some(action) = sync.poll_action() {
+            match action {
+                Action::Send { request, .. } => limits.push(request.timeout.as_secs()),
+                _ => panic!("{action:?}"),
+            }
+        }
+        sync.handle(at(id * 20_000), Input::Reply { id, reply: Err(reply) });
+        sync.handle(sync.poll_timeout().unwrap(), Input::Wake);
+        sync.poll_action(); // whether the WebUI listens
+        sync.handle(at(id * 20_000 + 6000), Input::Listening(Some(true)));
+    }
+    assert_eq!(limits, [5, 40, 40, 5]);
+}
+
+#[test]
 fn a_reply_that_never_comes_is_a_failure_after_half_a_minute() {
     let mut sync = Sync::new(settings(), no_memory(), at(0));
     sync.handle(at(0), Input::Desired(Some(desired(40123))));

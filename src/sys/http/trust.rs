@@ -1,7 +1,8 @@
 //! Whom a TLS connection trusts: the web's roots with more of one's own, or only given anchors; always ring, TLS 1.2
-//! and 1.3, and a full check of the chain by webpki.
+//! and 1.3, and a full check of the chain by webpki. Only [`Trust::ThisMachine`] checks nothing: qBittorrent's WebUI has a
+//! certificate that it signed itself, if any.
 //!
-//! [`ByCommonName`] differs from webpki in one point: a leaf without any subject alternative name is matched by its
+//! [`Verifier`] differs from webpki in one point: a leaf without any subject alternative name is matched by its
 //! subject's common name, byte for byte (RFC 6125 section 6.4.4 allows that as a last resort). PIA's older servers have such leaves.
 
 use crate::wire::http::{Anchor, HttpError, Trust};
@@ -49,11 +50,15 @@ pub fn config(trust: &Trust) -> Result<Arc<ClientConfig>, HttpError> {
         Trust::Only { anchors, name_from_cn } => {
             let roots: RootCertStore = anchors.iter().map(trust_anchor).collect();
             if *name_from_cn {
-                let verifier = Arc::new(ByCommonName { roots, provider });
+                let verifier = Arc::new(Verifier { roots: Some(roots), provider });
                 builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
             } else {
                 builder.with_root_certificates(roots).with_no_client_auth()
             }
+        }
+        Trust::ThisMachine => {
+            let verifier = Arc::new(Verifier { roots: None, provider });
+            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
         }
     }))
 }
@@ -66,14 +71,14 @@ fn trust_anchor(anchor: &Anchor) -> TrustAnchor<'static> {
     }
 }
 
-/// webpki's check with the common name as a last resort.
+/// webpki's check with the common name as a last resort; without roots none at all.
 #[derive(Debug)]
-struct ByCommonName {
-    roots: RootCertStore,
+struct Verifier {
+    roots: Option<RootCertStore>,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for ByCommonName {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
@@ -82,9 +87,10 @@ impl ServerCertVerifier for ByCommonName {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let Some(roots) = &self.roots else { return Ok(ServerCertVerified::assertion()) };
         let parsed = ParsedCertificate::try_from(leaf)?;
         let algorithms = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
+        verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, algorithms)?;
         let names = x509::parse_names(leaf).map_err(|_| CertificateError::BadEncoding)?;
         match (name, names.common_name) {
             (ServerName::DnsName(wanted), Some(cn)) if !names.has_alternative => {

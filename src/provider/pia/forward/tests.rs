@@ -106,6 +106,8 @@ fn a_signature_without_a_port_in_it_is_none() {
     for n in 0..body.len() {
         assert!(parse_signature(&reply(200, &body[..n])).is_err(), "{n} bytes");
     }
+    let system = STANDARD.encode(INNER.replace("40123", "443"));
+    assert!(parse_signature(&reply(200, &body.replace(&payload, &system))).is_err());
     let without = body.replace("signature", "sig");
     assert!(matches!(parse_signature(&reply(200, &without)), Err(Refusal::Away(_))));
 }
