@@ -72,7 +72,7 @@ fn set(kernel: &Kernel, link: &str, config: &DeviceConfig) -> Device {
 
 /// Reads the device until it is as wished. The kernel works by itself, so this is the one place that waits.
 fn wait_for(kernel: &Kernel, link: &str, what: &str, is_so: impl Fn(&Device) -> bool) -> Device {
-    let limit = Instant::now() + Duration::from_secs(20);
+    let limit = Instant::now() + Duration::from_secs(90);
     loop {
         let device = kernel.wireguard(link).unwrap();
         if is_so(&device) {

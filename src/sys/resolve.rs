@@ -58,11 +58,13 @@ pub struct Resolver {
     servers: Vec<SocketAddr>,
     egress: Egress,
     hosts_path: PathBuf,
+    second_family_timeout: Duration,
 }
 
 impl Resolver {
     pub fn new(servers: Vec<SocketAddr>, egress: Egress) -> Resolver {
-        Resolver { servers, egress, hosts_path: PathBuf::from("/etc/hosts") }
+        let hosts_path = PathBuf::from("/etc/hosts");
+        Resolver { servers, egress, hosts_path, second_family_timeout: SECOND_FAMILY }
     }
 
     /// The addresses of `name` within `timeout`, IPv4 first, never empty.
@@ -102,7 +104,7 @@ impl Resolver {
         let queries = [Query::new(self, server, name, Kind::A)?, Query::new(self, server, name, Kind::Aaaa)?];
         let first = queries[0].wait(self, deadline);
         let second_deadline = match &first {
-            Ok(found) if !found.is_empty() => deadline.min(System.now() + SECOND_FAMILY),
+            Ok(found) if !found.is_empty() => deadline.min(System.now() + self.second_family_timeout),
             _ => deadline,
         };
         match (first, queries[1].wait(self, second_deadline)) {
