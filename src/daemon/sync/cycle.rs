@@ -63,7 +63,8 @@ impl Sync {
             return;
         }
         debug!("qbittorrent: looking into it: {why}");
-        self.cycle = Cycle::default();
+        // What an earlier one wrote may still be at work, and no tracker knows of it.
+        self.cycle = Cycle { moved: self.cycle.moved, ..Cycle::default() };
         if !matches!(self.activity, Activity::Calling { .. }) {
             self.advance(now);
         }

@@ -76,10 +76,12 @@ impl Sync {
         self.advance(now);
     }
 
-    /// The settings are right and nothing listens.
+    /// The settings are right and nothing listens. Where neither port nor address was written, there is little to wait for:
+    /// its socket is that of a link that is gone, and it keeps it.
     fn handle_deaf(&mut self, now: Instant) {
         self.cycle.looks += 1;
-        if let Some(pause) = SETTLE.get(self.cycle.looks) {
+        let looks = if self.cycle.moved { &SETTLE[..] } else { &SETTLE[..2] };
+        if let Some(pause) = looks.get(self.cycle.looks) {
             self.activity = Activity::Settling { until: now + *pause };
             return;
         }

@@ -179,6 +179,35 @@ fn a_qbittorrent_that_listens_nowhere_is_rebound_by_two_writes_with_a_pause() {
     assert!(w.qb.ports_written[2].0.since(w.qb.ports_written[1].0) >= secs(2));
 }
 
+/// Seen on 4.5.2: a link that went and came keeps name, address and port, and qBittorrent a socket of the one that is gone.
+#[test]
+fn where_nothing_has_to_be_written_it_is_rebound_without_long_patience() {
+    let mut w = World::new(Qb::v4());
+    w.desire(desired(40123));
+    w.input(Input::Desired(None));
+    w.qb.listening = None;
+    w.desire(desired(40123));
+    w.run_for(secs(3));
+    assert_eq!((w.state(), w.qb.listens_on()), (Synced, Some("10.2.0.2:40123".to_owned())));
+    let ports: Vec<_> = w.qb.ports_written.iter().map(|(_, port)| *port).collect();
+    assert_eq!(ports, [40123, 0, 40123]);
+}
+
+/// A goal that changes half-way begins anew; what was written is waited for all the same, and trackers are told.
+#[test]
+fn what_an_interrupted_cycle_wrote_is_waited_for_and_announced() {
+    let mut w = World::new(Qb::v4());
+    w.sync.handle(at(0), Input::Desired(Some(desired(40123))));
+    w.run_for(millis(100));
+    w.qb.deaf = 1;
+    w.desire(Desired { interface: "wgpch".to_owned(), ..desired(40123) });
+    w.run_for(millis(600));
+    assert_eq!((w.state(), w.qb.ports_written.len()), (Pending, 1));
+    w.qb.listening = Some("10.2.0.2:40123".to_owned());
+    w.run_for(secs(2));
+    assert_eq!((w.state(), w.qb.ports_written.len(), w.qb.calls("reannounce")), (Synced, 1, 1));
+}
+
 #[test]
 fn one_that_never_listens_is_said_and_not_written_to_without_end() {
     let mut w = World::new(Qb { deaf: u32::MAX, ..Qb::v4() });
