@@ -29,12 +29,12 @@ taken_over() {
     another_process && is_active && status_is .state connected && status_is .port.state held && is_kept
 }
 took_over() {
-    within 90 taken_over || { status; echo "was: pid $pid, $kept"; echo "is: pid $(supervisor), $(what_is_kept)"; return 1; }
+    within 240 taken_over || { status; echo "was: pid $pid, $kept"; echo "is: pid $(supervisor), $(what_is_kept)"; return 1; }
 }
 
 # A program that answers a TCP connection from the LAN, as sshd would.
 ssh_like() {
     busybox nc -l -p 22 -e /bin/echo SSH-2.0-lab &
-    within 20 eval 'ss -Hltn sport = :22 | grep -q .' || return
+    within 60 eval 'ss -Hltn sport = :22 | grep -q .' || return
     [ "$(on near timeout 20 bash -c 'read -r line </dev/tcp/192.168.1.10/22; echo "$line"')" = SSH-2.0-lab ]
 }

@@ -9,8 +9,8 @@ import sys
 NAME = b"\x13BitTorrent protocol"
 TORRENT = (b"lab" * 7)[:20]  # the info hash of the magnet link in lib.sh
 
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5) as s:
-    s.settimeout(5)
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10) as s:
+    s.settimeout(10)
     s.sendall(NAME + bytes(8) + TORRENT + b"-LB0001-abcdefghijkl")
     got = b""
     while len(got) < len(NAME):

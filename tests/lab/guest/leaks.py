@@ -44,6 +44,8 @@ def frames(path):
     at = 24
     while at + 16 <= len(data):
         seconds, fraction, kept, length = struct.unpack(order + "IIII", data[at : at + 16])
+        if at + 16 + kept > len(data):  # it is being written, or the power went meanwhile
+            return
         yield seconds + fraction / 1e6, data[at + 16 : at + 16 + kept], length
         at += 16 + kept
 

@@ -10,7 +10,7 @@ import sys
 port = int(sys.argv[1])
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("10.2.0.9", 0))
-s.settimeout(5)
+s.settimeout(20)
 for opcode in (1, 2):
     s.sendto(struct.pack("!BBHHHI", 0, opcode, 0, port, port, 180), ("10.2.0.1", 5351))
     reply = s.recv(100)

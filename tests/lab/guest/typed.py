@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-PATIENCE_S = 60
+PATIENCE_S = 240
 
 
 def main():

@@ -1,5 +1,5 @@
 # guests: amd64
-# limit: 60
+# limit: 180
 # boot: bare
 #
 # A kernel without WireGuard: one clear sentence.

@@ -1,5 +1,5 @@
 # guests: amd64
-# limit: 200
+# limit: 300
 #
 # A board without a battery for its clock: at power-on it is 1970, and WireGuard's peer rejects every handshake that is
 # dated before the last one. A closed machine can't ask for the time, so pvpn asks once, by its own marked socket.
@@ -35,11 +35,11 @@ while True:
                          now & 0xFFFFFFFF, 0, now & 0xFFFFFFFF, 0), peer)
 PY
     ntp=$!
-    within 10 test -s "$RUN"/asked
+    within 60 test -s "$RUN"/asked
 }
 
 check "connect with the right clock" connect --server 'NL#12' --ks true
-check "the clock of its handshake is kept" within 5 test -s /var/lib/pvpn/clock
+check "the clock of its handshake is kept" within 60 test -s /var/lib/pvpn/clock
 check "disconnect, closed" timeout 30 pvpn disconnect --ks true
 
 # 1970, and nobody to ask.
@@ -61,17 +61,17 @@ same "one question was enough" 1 "$(cat "$RUN"/asked)"
 
 # Back by a day while connected, and forward by ten years and back.
 set_clock $(($(true_now) - 86400))
-check "back by a day while connected: set right" within 15 is_right
+check "back by a day while connected: set right" within 60 is_right
 same "still connected" connected "$(status_of .state)"
 set_clock $(($(true_now) + 315576000))
 sleep 3
 same "ten years ahead: still connected" connected "$(status_of .state)"
-check "ten years ahead: traffic" world_is "$EXIT1"
+check "ten years ahead: traffic" world_is "$EXIT1" 20
 set_clock "$(true_now)"
 sleep 3
-check "and back: traffic" world_is "$EXIT1"
+check "and back: traffic" world_is "$EXIT1" 20
 same "and back: no reconnect" 0 "$(status_of .monitor.reconnects)"
-check "and back: no problem is left" within 20 status_is '.problems | tostring' '[]'
+check "and back: no problem is left" within 60 status_is '.problems | tostring' '[]'
 grep -h clock: "$CONFIG"/pvpn.log | sed 's/^/# /'
 kill $ntp
 check "disconnect" timeout 30 pvpn disconnect --ks false

@@ -12,10 +12,10 @@ ended_or_connected() { [ ! -e /proc/"$tracer" ] || status_is .state connected; }
 killed=0
 for at in sendto:4 fsync:2 sendto:10 fsync:4 sendto:16 fsync:6 sendto:24 sendto:32 sendto:40; do
     call=${at%:*} n=${at#*:}
-    timeout 60 strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:signal=KILL:when=$n" \
+    timeout 240 strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:signal=KILL:when=$n" \
         pvpn connect --provider file --server 'NL#12' --ks true --foreground >"$RUN"/crash.out 2>&1 </dev/null &
     tracer=$!
-    within 45 ended_or_connected >/dev/null
+    within 180 ended_or_connected >/dev/null
     if [ ! -e /proc/$tracer ]; then
         killed=$((killed + 1))
         leftovers=$(unchanged before | grep -c '^[-+][^-+]')

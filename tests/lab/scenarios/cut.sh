@@ -1,5 +1,5 @@
 # guests: amd64 arm64
-# limit: 120
+# limit: 240
 # boot: alone
 #
 # The power goes while connected: the disk holds pvpn's resolver file, the kernel forgets everything else. In the second

@@ -1,5 +1,5 @@
 # guests: amd64
-# limit: 420
+# limit: 720
 #
 # Things break while connected: the server under traffic, the gateway for longer than a lease, qBittorrent, the supervisor.
 . /lab/guest/lib.sh
@@ -28,7 +28,7 @@ same "gateway silent for 75 s: the port file is untouched" "$was $port" "$(stamp
 same "gateway silent: qBittorrent keeps the port" "$port" "$(qb_pref listen_port)"
 same "gateway silent: the state is doubtful" doubtful "$(status_of .port.state)"
 gateway "$first" talk
-check "gateway back: held within 20 s" within 20 status_is .port.state held
+check "gateway back: held" within 90 status_is .port.state held
 same "gateway back: the same number, the file untouched" "$was $port" "$(stamp) $(port_file)"
 
 # A third of the datagrams lost each way for longer than a lease.
@@ -41,11 +41,11 @@ gateway "$first" talk
 qb_stop
 sed -i 's/^Session\\Port=.*/Session\\Port=7777/' /home/lab/.config/qBittorrent/qBittorrent.conf
 check "qBittorrent restarts" qb_start
-check "qBittorrent restarted: back on the port within 20 s" within 20 qb_pref_is listen_port "$port"
-check "qBittorrent restarted: it listens there" within 10 listens 10.2.0.2 "$port"
+check "qBittorrent restarted: back on the port" within 90 qb_pref_is listen_port "$port"
+check "qBittorrent restarted: it listens there" within 60 listens 10.2.0.2 "$port"
 
 # The supervisor dies during a download and is started again.
-curl -s -o "$RUN"/download --max-time 60 "http://$INET/slow/1500000" &
+curl -s -o "$RUN"/download --max-time 300 "http://$INET/slow/1500000" &
 download=$!
 python3 /lab/guest/traffic.py "$RUN"/traffic &
 traffic=$!
@@ -83,15 +83,15 @@ python3 /lab/guest/traffic.py "$RUN"/traffic &
 traffic=$!
 sleep 4
 gateway "$first" dead
-check "server dead under traffic: another one is taken" within 40 world_is "$(exit_of $second)"
+check "server dead under traffic: another one is taken" within 120 world_is "$(exit_of $second)"
 sleep 1.5
 kill $traffic
 wait $traffic
 note "traffic: $(cat "$RUN"/traffic)"
 gap=$(sed 's/.* gap \([0-9]*\) .*/\1/' "$RUN"/traffic)
 check "server dead under traffic: traffic again within 10 s ($gap ms)" in_time 10000 "$gap"
-check "server dead under traffic: a port again" within 30 status_is .port.state held
-check "server dead under traffic: qBittorrent has it" within 20 qb_pref_is listen_port "$(port_file)"
+check "server dead under traffic: a port again" within 120 status_is .port.state held
+check "server dead under traffic: qBittorrent has it" within 90 qb_pref_is listen_port "$(port_file)"
 gateway "$first" alive
 
 # The server dies while nothing flows, or a moment after something began to: nobody waits for a tick.
@@ -100,7 +100,7 @@ gateway $second dead
 python3 /lab/guest/traffic.py "$RUN"/traffic &
 traffic=$!
 begun=$(uptime_ms)
-check "server dead on an idle tunnel: another one is taken once it is used" within 20 world_is "$(exit_of "$first")"
+check "server dead on an idle tunnel: another one is taken once it is used" within 120 world_is "$(exit_of "$first")"
 took=$(($(uptime_ms) - begun))
 check "server dead on an idle tunnel: traffic within 10 s of the first packet ($took ms)" in_time 10000 $took
 kill $traffic

@@ -1,5 +1,5 @@
 # guests: amd64
-# limit: 200
+# limit: 360
 #
 # `pvpn init` typed on a pseudo terminal, against a real qbittorrent-nox whose WebUI is not where it is looked for, then
 # against one whose password nobody knows: each is offered to let this machine in, while it is stopped, and its file
@@ -29,7 +29,7 @@ qb_run() {
     echo $! >"$RUN/qbittorrent.pid"
 }
 qb_run
-check "its WebUI is elsewhere" within 60 curl -s -o /dev/null --max-time 5 http://127.0.0.1:9999/
+check "its WebUI is elsewhere" within 180 curl -s -o /dev/null --max-time 5 http://127.0.0.1:9999/
 cat >"$RUN"/script <<TYPED
 ? Tell qBittorrent the port (true, false) [true]
 > 
@@ -51,7 +51,7 @@ check "switched on, for this machine alone" grep -qx 'WebUI\\Address=127.0.0.1' 
 check "what else was there stays" grep -qx 'Session\\DHTEnabled=false' "$file"
 same "it belongs to whom it belonged" 1000:1000 "$(stat --format=%u:%g "$file")"
 qb_run
-check "started once again, its WebUI answers" within 60 qb_answers
+check "started once again, its WebUI answers" within 180 qb_answers
 check "and init says so" sh -c 'pvpn init --qb --non-interactive --qb-enable true 2>&1 | tee /dev/stderr | grep -q written'
 same "the file of pvpn: what was there, in its place" '# mine|[network]|ks_default = true   ; sure' "$(head -n 3 "$CONFIG"/config.ini | paste -sd '|')"
 check "init --qb finds it" python3 /lab/guest/typed.py /dev/stdin pvpn init --qb <<'TYPED'
@@ -66,7 +66,7 @@ TYPED
 qb_stop
 sed -i '/LocalHostAuth/d' "$file"
 qb_run
-check "it wants a login" within 60 sh -c "curl -s --max-time 5 $QB/app/version | grep -q Forbidden"
+check "it wants a login" within 180 sh -c "curl -s --max-time 5 $QB/app/version | grep -q Forbidden"
 cat >"$RUN"/script <<TYPED
 ? Tell qBittorrent the port
 > 
@@ -82,7 +82,7 @@ cat >"$RUN"/script <<TYPED
 TYPED
 check "init --qb has it let this machine in" python3 /lab/guest/typed.py "$RUN"/script pvpn init --qb
 qb_run
-check "and it does" within 60 qb_answers
+check "and it does" within 180 qb_answers
 
 # One that was started with a profile of its own, elsewhere.
 qb_stop
@@ -91,7 +91,7 @@ mkdir -p "${elsewhere%/*}"
 sed '/LocalHostAuth/d; s/^WebUI.Port=.*/WebUI\\Port=9998/' "$file" >$elsewhere
 chown -R 1000:1000 /srv/qb
 qb_run --profile=/srv/qb
-check "its WebUI is elsewhere, its settings too" within 60 curl -s -o /dev/null --max-time 5 http://127.0.0.1:9998/
+check "its WebUI is elsewhere, its settings too" within 180 curl -s -o /dev/null --max-time 5 http://127.0.0.1:9998/
 cat >"$RUN"/script <<TYPED
 ? Tell qBittorrent the port
 > 
@@ -107,7 +107,7 @@ cat >"$RUN"/script <<TYPED
 TYPED
 check "init --qb finds its settings by the running program" python3 /lab/guest/typed.py "$RUN"/script pvpn init --qb
 qb_run --profile=/srv/qb
-check "and its WebUI answers" within 60 qb_answers
+check "and its WebUI answers" within 180 qb_answers
 qb_stop
 rm -rf /srv/qb
 finish

@@ -1,5 +1,5 @@
 # guests: amd64 arm64
-# limit: 300
+# limit: 400
 #
 # What leaves the machine while programs try to get out by every way, all along, and the kill switch is closed: connect,
 # switch to another country, switch within one, a hostile lease, reconnect, kill -9 and adoption, a server with IPv6
@@ -22,7 +22,7 @@ check "killswitch on exits 0" timeout 30 pvpn killswitch on --yes
 sleep 0.5
 capture closed
 check "closed: the internet host cannot be reached" fails world 3
-check "closed: the LAN can" ping -c 1 -W 3 192.168.1.20
+check "closed: the LAN can" ping -c 1 -W 20 192.168.1.20
 check "status says blocked (exit 5)" exits 5 timeout 5 pvpn status --check
 check "connect" connect --server 'NL#12' --ks true
 same "through server 1" "$EXIT1" "$(world)"
@@ -49,21 +49,20 @@ capture lease
 check "a hostile lease comes" hostile add
 printf 'nameserver %s\nsearch evil.lab\n' "$INET" >/etc/resolv.conf.new
 mv /etc/resolv.conf.new /etc/resolv.conf
-names() { [ "$(resolver)" = 10.2.0.1 ]; }
-check "its resolver is not asked" within 5 names
+names() { [ "$(resolver 2)" = 10.2.0.1 ]; }
+check "its resolver is not asked" soon 5 names
 check "nor its search domain" fails grep -q evil /etc/resolv.conf
 same "its routes are not followed" "$EXIT1" "$(world)"
 sleep 2
 check "it goes" hostile delete
 cp /root/resolv.conf /etc/resolv.conf.new # the resolver file of its owner's is what stands in the end
 mv /etc/resolv.conf.new /etc/resolv.conf
-check "an honest one's resolver is not asked either" within 5 names
+check "an honest one's resolver is not asked either" soon 5 names
 captured lease
 check "L7: a hostile lease: routes, resolver and search domain: nothing leaks" leaks lease
 
 kill -9 "$(supervisor)"
-sleep 1
-check "a dead supervisor is status exit 4" exits 4 timeout 5 pvpn status --check
+check "a dead supervisor is status exit 4" within 30 exits 4 timeout 5 pvpn status --check
 same "the tunnel still works" "$EXIT1" "$(world)"
 check "connect adopts" connect --server 'NL#12'
 check "disconnect leaves the kill switch closed" timeout 30 pvpn disconnect
@@ -85,7 +84,7 @@ on vpn3 wg set wg0 peer "$(cat /lab/keys/pi.pub)" allowed-ips 10.2.0.2/32,fd42::
 on vpn3 nft 'table ip6 lab { chain post { type nat hook postrouting priority 90; oifname "wan0" ip6 saddr fd42::/64 masquerade; }; }'
 sed 's/^Address = .*/Address = 10.2.0.2\/32, fd42::2\/128/; s/^Endpoint = .*/Endpoint = [2001:db8:80::13]:51820/; s/^# NL#31/# SE#6/' \
     "$RUN"/wireguard/nl-31.conf >"$CONFIG/wireguard/se-6.conf"
-world6() { curl -s --max-time 5 'http://[2001:db8:80::80]/'; }
+world6() { curl -s --max-time 20 'http://[2001:db8:80::80]/'; }
 check "switch to a server by IPv6" connect --server 'SE#6'
 same "through server 3" "$EXIT3" "$(world)"
 same "IPv6 goes through it as well" 2001:db8:80::13 "$(world6)"
@@ -105,7 +104,7 @@ ln -s "$RUN"/stub.conf /etc/resolv.conf
 capture names
 check "connect with the machine's own resolver" connect --server 'NL#12' --dns false
 same "names are asked of it" 192.168.1.1 "$(resolver)"
-check "problems say who can read them" sh -c 'timeout 5 pvpn status --json | jq -r ".problems[].text" | grep -F 192.168.1.1'
+check "problems say who can read them" within 30 sh -c 'timeout 5 pvpn status --json | jq -r ".problems[].text" | grep -F 192.168.1.1'
 sleep 2
 captured names
 check "its own resolver is asked, and nothing else leaks" leaks names resolver=192.168.1.1

