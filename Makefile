@@ -94,6 +94,7 @@ aarch64: setup ; @$(MAKE) --no-print-directory $(AARCH64) && ls -l $(AARCH64) ##
 
 cross: ## the Raspberry Pi's, by `cross` and Docker
 	CROSS_CONFIG=cross/Cross.toml cross build --release --locked --target aarch64-unknown-linux-gnu
+	@ls -l target/aarch64-unknown-linux-gnu/release/pvpn
 
 deb: amd64 aarch64 ## Debian packages for arm64 and amd64: target/deb
 	@pkg/deb/build $(AARCH64)

@@ -282,6 +282,17 @@ fn a_secret_of_the_command_line_is_wiped_while_it_runs() {
     assert!(!err(&ended).contains("hidden"), "{}", err(&ended));
 }
 
+#[test]
+fn init_makes_the_folder_into_which_it_says_files_go() {
+    let dir = Dir::new("init-folder");
+    fs::write(dir.0.join("config.ini"), "[vpn]\nprovider = file\n").unwrap();
+    let said =
+        pvpn(&["--config-dir", dir.text(), "init", "--non-interactive", "--network", "--ks-default", "true"]);
+    let folder = dir.0.join("wireguard");
+    assert!(err(&said).contains(&format!("into {}", folder.display())), "{}", err(&said));
+    assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o7777, 0o700);
+}
+
 /// Runs a script in namespaces with no network but `lo`, and with `/run` and `/var/lib` of its own.
 fn in_a_machine_of_its_own(script: &str) -> Option<Output> {
     let all = format!(

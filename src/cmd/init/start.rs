@@ -76,6 +76,10 @@ fn next_step(text: &str, dir: &Path, home: &Path) -> String {
     let folder = dir.join(DIR_NAME);
     match config.guess_provider(&look(&config)) {
         Ok(ProviderKind::File) if !look(&config).conf_files => {
+            // Best effort: whoever puts them there sees whether it is.
+            if !Disk.exists(&folder) {
+                let _ = Disk.create_dir(&folder, 0o700);
+            }
             format!("next: put .conf files into {}, then `pvpn connect`", folder.display())
         }
         Ok(_) if matches!(supervisor::listening(), Ok(Some(_))) => {

@@ -99,10 +99,11 @@ fast() {
     note "status under an empty environment, $1: $ms ms" >&9
     in_time 100 "$ms"
 }
-mkdir -p /var/lib/pvpn
+check "nothing has made /var/lib/pvpn yet" fails test -e /var/lib/pvpn
 check "disconnected: exit 3" state_is 3
 check "disconnected: status in under 100 ms" fast disconnected
 same "cron: mails the state once" 1 "$(by_cron "$(cron_line cron)" | grep -c disconnected)"
+same "and remembers it where root alone looks" '700 root:root' "$(mode /var/lib/pvpn)"
 same "and not again" 0 "$(by_cron "$(cron_line cron)" | wc -l)"
 cat >"$CONFIG"/config.ini <<'INI'
 [qbittorrent]
