@@ -25,7 +25,8 @@ PACKAGES += iproute2 nftables netbase procps util-linux gcc libc6-dev openssl
 PACKAGES += shellcheck systemd binutils groff-base zsh fish
 # The aarch64 build: a compiler and a standard library of one version, and a linker.
 PACKAGES += rustc-web cargo-web libstd-rust-web-dev libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-ifeq ($(shell command -v cargo),)
+# Debian's cargo, if it is there, makes room for cargo-web.
+ifeq ($(filter-out /usr/bin/cargo,$(CARGO)),)
 PACKAGES += rustfmt-web rust-web-clippy
 endif
 
