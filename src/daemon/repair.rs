@@ -59,6 +59,8 @@ pub struct Found {
     pub parts: Vec<Part>,
     /// What was away and is put back, as the beginning of a sentence: "2 rules were taken away".
     pub taken: Vec<(Part, String)>,
+    /// What somebody is in the midst of changing: looked into again once that may be over.
+    pub unfinished: Vec<Part>,
     /// What could not be put back, and why.
     pub failed: Vec<(Part, String)>,
     /// Looked at with [`Part::Network`]; `None`: there is none.
@@ -213,6 +215,9 @@ impl Repair {
             let slot = &mut self.slots[*part as usize];
             if is_taken || failure.is_some() {
                 slot.note_repair(now, *part);
+            }
+            if found.unfinished.contains(part) {
+                slot.note_change(now, *part);
             }
             if failure.is_some() {
                 // Nobody may tell when it can be done: it is tried again.

@@ -35,6 +35,20 @@ fn several_changes_are_one_look_once_it_is_quiet() {
 }
 
 #[test]
+fn what_is_being_changed_is_looked_into_again_and_is_no_repair() {
+    let mut repair = Repair::default();
+    changed(&mut repair, 1000, Part::Resolver);
+    assert_eq!(wake(&mut repair, 1200), [Action::Inspect(vec![Part::Resolver])]);
+    let unfinished = vec![Part::Resolver];
+    let input = Found { parts: unfinished.clone(), unfinished, ..Found::default() };
+    repair.handle(at(1200), Input::Found(Box::new(input)));
+    assert_eq!((repair.count(), repair.poll_timeout()), (0, Some(at(1400))));
+    assert_eq!(wake(&mut repair, 1400), [Action::Inspect(vec![Part::Resolver])]);
+    repair.handle(at(1400), found(Part::Resolver, true));
+    assert_eq!((repair.count(), repair.poll_timeout()), (1, None));
+}
+
+#[test]
 fn a_stream_of_changes_is_looked_into_every_second() {
     let mut repair = Repair::default();
     let mut looks = Vec::new();

@@ -10,11 +10,15 @@ use crate::dns::{BACKUP, Content, LinkNames, Owner, RESOLV_CONF, RESOLVCONF_RECO
 use crate::error::{Doing, Result};
 use crate::sys::Machine;
 use crate::sys::files::{FileImage, Files};
+use crate::time::{Duration, secs};
 use std::net::IpAddr;
 use std::path::Path;
 
 /// A resolver file is some lines; chosen.
 const TEXT_MOST: usize = 1 << 16;
+/// A file that stays empty this long is not being written; chosen: between a shell's `>` and the first write of the
+/// program behind it are a fork and an exec.
+const EMPTY_MOST: Duration = secs(2);
 
 impl Supervisor {
     /// The tunnel's resolver, or the machine's own back. Who cannot be told is no reason to stay without a tunnel: it is
@@ -39,7 +43,12 @@ impl Supervisor {
         }
         let (interface, ready) = (interface.to_owned(), ready.clone());
         let text = self.resolver_text(&ready);
-        if self.sys.files().read(Path::new(RESOLV_CONF), TEXT_MOST).is_ok_and(|b| b == text.as_bytes()) {
+        let there = self.sys.files().read(Path::new(RESOLV_CONF), TEXT_MOST);
+        if self.is_being_written(there.as_deref().is_ok_and(<[u8]>::is_empty)) {
+            found.unfinished.push(Part::Resolver);
+            return Ok(());
+        }
+        if there.is_ok_and(|b| b == text.as_bytes()) {
             if self.resolved_forgot(&interface, &ready)? {
                 self.tell_others(&interface, &ready)?;
                 found.taken.push((Part::Resolver, "systemd-resolved's servers were changed".to_owned()));
@@ -49,6 +58,16 @@ impl Supervisor {
         self.set_resolver(&interface, &ready, true)?;
         found.taken.push((Part::Resolver, "the resolver file was rewritten".to_owned()));
         Ok(())
+    }
+
+    /// Whether somebody who cut the file is about to write it, as a shell's `>` does: renamed over at that moment, the
+    /// text would go into a file without a name, and be lost for the way back.
+    fn is_being_written(&mut self, is_empty: bool) -> bool {
+        let now = self.now();
+        let since = self.watcher.emptied_at.filter(|_| is_empty);
+        let is_early = is_empty && since.is_none_or(|at| now.since(at) < EMPTY_MOST);
+        self.watcher.emptied_at = is_early.then_some(since.unwrap_or(now));
+        is_early
     }
 
     /// systemd-resolved where it runs, for nsswitch and many a program ask it directly; resolvconf where the resolver

@@ -53,6 +53,8 @@ pub struct Watcher {
     pub lan: Vec<IpNet>,
     /// Where the resolver file's symlink leads.
     target: Option<PathBuf>,
+    /// Since when the resolver file is empty.
+    pub emptied_at: Option<Instant>,
     slept: Duration,
 }
 

@@ -48,6 +48,12 @@ gone "the address taken" ip address flush dev wgpnl
 gone "resolv.conf rewritten" sh -c 'echo nameserver 192.168.1.1 >/etc/resolv.conf.new; mv /etc/resolv.conf.new /etc/resolv.conf'
 gone "resolv.conf rewritten as it was" sh -c "cat $RUN/resolv.conf >/etc/resolv.conf.new; mv /etc/resolv.conf.new /etc/resolv.conf"
 gone "a line appended to resolv.conf" sh -c 'echo nameserver 192.168.1.1 >>/etc/resolv.conf'
+# As a shell's `>` with a slow program behind it: cut while pvpn looks, written after that.
+slow_writer() { echo nameserver 192.168.1.19 >/etc/resolv.conf; { sleep 0.7; echo nameserver 192.168.1.20; } >/etc/resolv.conf; }
+gone "resolv.conf written slowly, in place" slow_writer
+same "and its text is kept for the way back" "nameserver 192.168.1.20" "$(cat /etc/resolv.conf.pvpnbak)"
+cp --remove-destination "$RUN"/resolv.conf /etc/resolv.conf
+check "the first text again" within 5 cmp "$RUN"/resolv.conf /etc/resolv.conf.pvpnbak
 gone "the tunnel's link set down" ip link set wgpnl down
 gone "the tunnel's link deleted" ip link delete wgpnl
 gone "arp_ignore and src_valid_mark lowered" sysctl -qw net.ipv4.conf.all.arp_ignore=0 net.ipv4.conf.all.src_valid_mark=0
