@@ -50,14 +50,14 @@ check "a hostile lease comes" hostile add
 printf 'nameserver %s\nsearch evil.lab\n' "$INET" >/etc/resolv.conf.new
 mv /etc/resolv.conf.new /etc/resolv.conf
 names() { [ "$(resolver 2)" = 10.2.0.1 ]; }
-check "its resolver is not asked" soon 5 names
+check "its resolver is not asked" within 60 names
 check "nor its search domain" fails grep -q evil /etc/resolv.conf
 same "its routes are not followed" "$EXIT1" "$(world)"
 sleep 2
 check "it goes" hostile delete
 cp /root/resolv.conf /etc/resolv.conf.new # the resolver file of its owner's is what stands in the end
 mv /etc/resolv.conf.new /etc/resolv.conf
-check "an honest one's resolver is not asked either" soon 5 names
+check "an honest one's resolver is not asked either" within 60 names
 captured lease
 check "L7: a hostile lease: routes, resolver and search domain: nothing leaks" leaks lease
 
