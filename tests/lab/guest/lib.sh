@@ -324,10 +324,6 @@ settle() {
     [ ! -s "$RUN/noise.pid" ] || noise off
     qb_stop
     rm -rf /home/lab/.config /home/lab/.local /home/lab/.cache
-    for ns in vpn1 vpn2 vpn3; do
-        gateway $ns talk
-        gateway $ns fresh
-    done
     if ! check "leaves the machine as it found it" unchanged pristine; then
         timeout 15 pvpn disconnect --ks false >/dev/null 2>&1
         # Only what pvpn's name stands on: the rest of the machine is the lab's own.
@@ -338,5 +334,10 @@ settle() {
         rm -rf /run/pvpn /var/lib/pvpn /etc/resolv.conf.pvpnbak
         [ ! -e /root/resolv.conf ] || cp --remove-destination /root/resolv.conf /etc/resolv.conf
     fi
+    # When nobody asks for a port any more.
+    for ns in vpn1 vpn2 vpn3; do
+        gateway $ns talk
+        gateway $ns fresh
+    done
     rm -rf "$CONFIG"
 }

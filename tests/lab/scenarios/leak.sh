@@ -1,5 +1,5 @@
 # guests: amd64 arm64
-# limit: 400
+# limit: 600
 #
 # What leaves the machine while programs try to get out by every way, all along, and the kill switch is closed: connect,
 # switch to another country, switch within one, a hostile lease, reconnect, kill -9 and adoption, a server with IPv6
