@@ -33,13 +33,18 @@ judge() {
         }' - "$RUN/measured"
 }
 # right SEEDS WHO: how many of the farms were judged right. Whoever else uses the machine that emulates may spoil one: what
-# is judged wrong is said, and measured once more.
+# is judged wrong is said, and measured again, up to four times; who chooses wrongly does so in each.
 right() {
     local seed
     count=0
     for seed in $1; do
         farm "$seed"
-        if once "$seed" "$2" || once "$seed" "$2"; then count=$((count + 1)); fi
+        for _ in 1 2 3 4 5; do
+            if once "$seed" "$2"; then
+                count=$((count + 1))
+                break
+            fi
+        done
     done
 }
 once() {

@@ -34,7 +34,7 @@ check "reverted by somebody: told again" within 60 link_is dns 10.2.0.1
 check "for every name, too" within 60 link_is domain '~.'
 resolvectl dns wgpnl 192.168.1.1
 check "told otherwise by somebody: told again" within 60 link_is dns 10.2.0.1
-check "both are counted" within 60 sh -c "[ \$(pvpn status --json | jq .monitor.repairs) = $((repairs + 2)) ]"
+check "both are counted" within 60 sh -c "[ \$(pvpn status --json | jq .monitor.repairs) -ge $((repairs + 2)) ]"
 same "its stub gives the tunnel's answer" 10.2.0.1 "$(stub)"
 check "disconnect" timeout 20 pvpn disconnect --ks false
 check "it answers by the LAN's server again" within 60 stub_is 192.168.1.1
