@@ -164,7 +164,7 @@ impl<R: Read> Reader<R> {
         }))
     }
 
-    /// The next value if it is a number; `true` and `false` are 1 and 0.
+    /// The next value if it is a number, also one as a string; `true` and `false` are 1 and 0.
     pub fn number(&mut self) -> Result<Option<f64>> {
         match self.peek()? {
             Kind::Number => {
@@ -180,7 +180,8 @@ impl<R: Read> Reader<R> {
                 self.skip()?;
                 Ok(Some(f64::from(u8::from(truth))))
             }
-            _ => self.skip().map(|()| None),
+            Kind::String => Ok(self.string()?.and_then(|t| t.parse().ok()).filter(|n: &f64| n.is_finite())),
+            Kind::Object | Kind::Array | Kind::Null => self.skip().map(|()| None),
         }
     }
 

@@ -37,6 +37,15 @@ fn a_document_becomes_a_tree() {
 }
 
 #[test]
+fn a_number_may_be_a_string() {
+    let both = |text: &str| (Reader::new(text.as_bytes()).number().unwrap(), ok(text).number());
+    assert_eq!(both(r#""37""#), (Some(37.0), Some(37)));
+    for none in [r#""""#, r#""37 ""#, r#""inf""#, r#""NaN""#, r#""much""#] {
+        assert_eq!(both(none), (None, None), "{none}");
+    }
+}
+
+#[test]
 fn escapes_are_resolved_and_lone_surrogates_replaced() {
     assert_eq!(ok(r#""a\"\\\/\b\f\n\r\t\u00e9\u20ac""#).text(), Some("a\"\\/\u{8}\u{c}\n\r\té€"));
     assert_eq!(ok(r#""\ud83d\ude00!""#).text(), Some("😀!"));

@@ -41,11 +41,12 @@ impl Value {
         }
     }
 
-    /// A whole number that is not negative.
+    /// A whole number that is not negative, also as a string.
     pub fn number(&self) -> Option<u64> {
         match self {
             // The range check makes the conversion exact.
             Value::Number(n) if *n >= 0.0 && *n < 9e15 && n.fract() == 0.0 => Some(*n as u64),
+            Value::String(s) => s.parse().ok(),
             _ => None,
         }
     }

@@ -108,7 +108,7 @@ fn an_answer_that_misses_something_or_is_for_another_key_is_none() {
         ("l/tE7Z6CdVt2fFIL0EJ1mEmVQwTJPHKdYw1gLqUkHF4=", "short"),
         ("1337,", "0,"),
         ("1337,", "65536,"),
-        ("1337,", "\"1337\","),
+        ("1337,", "\"1337x\","),
         ("10.44.229.219", "fd00::1"),
         ("peer_ip", "ip"),
         ("\"OK\"", "\"ok?\""),

@@ -70,6 +70,22 @@ fn a_server_is_read_with_all_that_is_known() {
 }
 
 #[test]
+fn numbers_that_become_strings_change_nothing() {
+    let mut text = LIST.to_owned();
+    for key in ["Tier", "Features", "Score", "Load", "Status", "Code"] {
+        let parts: Vec<&str> = text.split(&format!("\"{key}\":")).collect();
+        let quoted = parts.iter().skip(1).map(|part| {
+            let end = part.find([',', '}']).unwrap();
+            let (value, rest) = part.split_at(end);
+            format!("\"{key}\":\"{}\"{rest}", value.trim_matches('"'))
+        });
+        text = format!("{}{}", parts[0], quoted.collect::<String>());
+    }
+    let changed = ServerList::parse(text.as_bytes()).unwrap();
+    assert_eq!(shown(&changed, 2, None), shown(&list(), 2, None));
+}
+
+#[test]
 fn an_entry_that_comes_out_at_several_places_has_no_known_one() {
     let text = LIST.replace("192.0.2.24", "192.0.2.22");
     let list = ServerList::parse(text.as_bytes()).unwrap();
