@@ -3,8 +3,8 @@
 //! A *cycle* reads the preferences, writes what differs, reads them back, and then asks the kernel whether something
 //! really listens there, since qBittorrent can accept a setting and listen nowhere (`qbittorrent.md`; then the port is
 //! set to 0 and back, because it acts on a changed value only). Between cycles only the kernel is asked, every 16 s and
-//! without a request: a qBittorrent that restarted with other settings is seen by that. All preferences are read again
-//! every five minutes. Every pause bends to the wake-ups of others: [`Input::Wake`] is welcome at any time.
+//! without a request: a qBittorrent that restarted with other settings is seen by that, and one that is bound to the
+//! tunnel no more. All preferences are read again every ten minutes. Every pause bends to the wake-ups of others: [`Input::Wake`] is welcome at any time.
 //!
 //! A refused password is tried rarely, so that qBittorrent never bans the machine (five failures), and again at once
 //! when the configuration or qBittorrent changes. What it had before is handed to the caller to keep ([`Memory`]).
@@ -117,6 +117,8 @@ enum Goal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Socket {
     Peers,
+    /// The same port on loopback, where nothing listens that is bound to the tunnel.
+    Everywhere,
     WebUi,
 }
 
@@ -170,6 +172,8 @@ pub struct Sync {
     read_at: Instant,
     unreachable_since: Option<Instant>,
     rebound_at: Option<Instant>,
+    /// It was seen to listen outside the tunnel too, and looked into.
+    everywhere: bool,
     logins_refused: u32,
     next_id: u64,
     view: View,
@@ -193,6 +197,7 @@ impl Sync {
             read_at: now,
             unreachable_since: None,
             rebound_at: None,
+            everywhere: false,
             logins_refused: 0,
             next_id: 0,
             view: View {

@@ -6,6 +6,7 @@ use super::{ANSWER_TIMEOUT, Action, Activity, Goal, LOOK_INTERVAL, Socket, Sync,
 use crate::time::{Duration, Instant, secs};
 use crate::wire::http::HttpError;
 use log::{debug, warn};
+use std::net::Ipv4Addr;
 
 /// A rebind that did not help is not repeated sooner; chosen.
 const REBIND_INTERVAL: Duration = secs(300);
@@ -19,6 +20,7 @@ impl Sync {
                 let port = desired.port.or(self.view.listen_port);
                 port.map(|port| (desired.address, port))
             }
+            (Socket::Everywhere, _) => self.view.listen_port.map(|port| (Ipv4Addr::LOCALHOST.into(), port)),
             (Socket::Peers, _) => None,
             (Socket::WebUi, _) => self.ui.local_socket(),
         };
@@ -56,10 +58,19 @@ impl Sync {
                 Some(true) | None => self.begin(now, "the WebUI may be back"),
             };
         }
+        if socket == Socket::Everywhere {
+            let is_told = std::mem::replace(&mut self.everywhere, seen == Some(true));
+            // Once: another program may have the port there.
+            if self.everywhere && !is_told {
+                return self.begin(now, "it listens outside the tunnel too");
+            }
+            self.activity = Activity::Resting { looked_at: now };
+            return;
+        }
         let routine = self.cycle.listening == Listening::Answered;
         self.view.listening = seen;
         match seen {
-            Some(true) if routine => self.activity = Activity::Resting { looked_at: now },
+            Some(true) if routine => self.look(now, Socket::Everywhere),
             Some(false) if routine => self.begin(now, "nothing listens on the port"),
             None if routine => self.begin_brief(now),
             Some(false) if self.wish().is_some_and(|w| w.listen_port.is_some()) => self.handle_deaf(now),

@@ -86,6 +86,24 @@ fn a_restarted_qbittorrent_is_back_on_the_port_within_twenty_seconds() {
 }
 
 #[test]
+fn one_that_a_person_bound_to_every_address_is_back_on_the_tunnel_within_twenty_seconds() {
+    let mut w = World::new(Qb::v4());
+    w.desire(desired(40123));
+    for _ in 0..2 {
+        w.run_for(secs(100));
+        (w.qb.interface, w.qb.address) = (String::new(), String::new());
+        w.qb.listening = Some("0.0.0.0:40123".to_owned());
+        w.run_for(secs(20));
+        assert_eq!((w.state(), w.qb.listens_on()), (Synced, Some("10.2.0.2:40123".to_owned())));
+    }
+    // Somebody else's socket is looked into once.
+    w.qb.listening = Some("0.0.0.0:40123".to_owned());
+    let before = w.qb.calls("app/preferences");
+    w.run_for(secs(400));
+    assert_eq!(w.qb.calls("app/preferences"), before + 1);
+}
+
+#[test]
 fn a_late_start_is_noticed_without_a_request_before() {
     let mut w = World::new(Qb { alive: false, ..Qb::v4() });
     w.desire(desired(40123));
