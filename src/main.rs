@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     pvpn::sys::memory::keep_small();
+    pvpn::sys::memory::keep_private();
     let exit = match run() {
         Ok(exit) => exit,
         Err(e) => {

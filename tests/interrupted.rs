@@ -85,6 +85,26 @@ fn a_command_that_is_interrupted_in_a_request_takes_its_way_out_along() {
 }
 
 #[test]
+fn a_crash_leaves_no_core_with_secrets_in_it() {
+    in_namespace("a_crash_leaves_no_core_with_secrets_in_it", || {
+        let _silent = closed_machine();
+        let shell = |words: &str| {
+            let mut shell = Command::new("sh");
+            shell.current_dir(DIR).args(["-c", &format!("ulimit -c unlimited; {words}")]);
+            shell.stdout(Stdio::null()).stderr(Stdio::piped());
+            shell
+        };
+        if !shell("kill -ABRT $$").status().unwrap().core_dumped() {
+            println!("skipped: this machine makes no core files");
+            return;
+        }
+        let child = shell(&format!("exec {PVPN} --config-dir {DIR} list --provider pia")).spawn().unwrap();
+        until("its own sockets may leave", lets_own_sockets_out);
+        assert!(!end(child, Signal::SIGABRT).0.core_dumped());
+    });
+}
+
+#[test]
 fn a_command_that_is_killed_in_a_request_does_so_too() {
     in_namespace("a_command_that_is_killed_in_a_request_does_so_too", || {
         let _silent = closed_machine();

@@ -4,7 +4,7 @@ use crate::error::{Error, Exit, Result};
 use crate::qbittorrent::{Auth, Call, Verdict, WebUi};
 use crate::sys::http::Http;
 use crate::time::{Duration, secs};
-use crate::wire::http::Reply;
+use crate::wire::http::{Reply, shown};
 
 /// Requests until it must have said something; more than every `Host` header, each with a login (chosen).
 const REQUESTS_MOST: usize = 16;
@@ -15,6 +15,7 @@ const CALL_TIMEOUT: Duration = secs(5);
 /// Exit 10 when it refuses the credentials, 1 when it is not there or something else is.
 pub fn version(http: &dyn Http, url: &str, auth: &Auth) -> Result<String> {
     let mut ui = WebUi::new(url, auth.clone());
+    let url = &shown(url);
     let mut call = Call::Version;
     for _ in 0..REQUESTS_MOST {
         let reply = ask(http, &ui, &call, url)?;

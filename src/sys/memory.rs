@@ -20,6 +20,12 @@ pub fn keep_small() {
     }
 }
 
+/// Keeps keys and tokens out of core files, wherever the machine collects those (prctl(2), PR_SET_DUMPABLE).
+pub fn keep_private() {
+    // SAFETY: takes numbers and sets a flag of the process.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
+}
+
 /// Gives free pages back (malloc_trim(3)): after work that took many.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]

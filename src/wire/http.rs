@@ -126,10 +126,20 @@ pub fn plain(text: &str, most: usize) -> String {
     text.trim().trim_end_matches('.').to_owned()
 }
 
+/// An address for a terminal or a log: without query, and without the user and password that may stand before the host
+/// (RFC 3986 section 3.2.1).
+pub fn shown(url: &str) -> String {
+    let url = url.split('?').next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
 impl fmt::Debug for Request {
     /// Method and address without query: queries, headers and bodies carry secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {}", self.method, self.url.split('?').next().unwrap_or_default())
+        write!(f, "{:?} {}", self.method, shown(&self.url))
     }
 }
 
@@ -221,6 +231,18 @@ mod tests {
     fn foreign_text_can_not_move_the_cursor() {
         assert_eq!(plain("a\x1b[2Jb\nc...  ", 100), "a[2Jbc");
         assert_eq!(plain(&"é".repeat(300), 5), "ééééé");
+    }
+
+    #[test]
+    fn an_address_is_shown_without_what_only_its_host_should_see() {
+        for (url, seen) in [
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://me:pa@ss@127.0.0.1:8080/ui/@x?k=v", "http://127.0.0.1:8080/ui/@x"),
+            ("me@host", "me@host"),
+        ] {
+            assert_eq!(shown(url), seen);
+        }
+        assert_eq!(format!("{:?}", Request::get("https://u:p@h/a?t=1")), "Get https://h/a");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::status::finding::Finding;
 use crate::status::{Snapshot, State};
 use crate::sys::files::{Disk, Files};
 use crate::sys::http::Http;
+use crate::wire::http::shown;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -80,7 +81,7 @@ pub fn qbittorrent(config: &Config, forwarded: Option<u16>, http: &dyn Http) -> 
         return vec![Finding::ok("qbittorrent", "not to be told (enable = false)")];
     }
     let mut findings = vec![match webui::version(http, &settings.url, &settings.auth) {
-        Ok(version) => Finding::ok("qbittorrent", format!("{version} at {}", settings.url)),
+        Ok(version) => Finding::ok("qbittorrent", format!("{version} at {}", shown(&settings.url))),
         Err(e) if e.exit() == Exit::LoginRefused => Finding::failed(
             "qbittorrent",
             e.to_string(),

@@ -12,7 +12,7 @@ use crate::qbittorrent::{
     ApiVersion, Auth, Call, Filter, Hashes, Preferences, Torrent, Verdict, Wish, parse_connection,
 };
 use crate::time::{Duration, Instant, millis, secs};
-use crate::wire::http::{HttpError, Reply, plain};
+use crate::wire::http::{HttpError, Reply, plain, shown};
 use log::{debug, info, warn};
 
 /// Looks after a write, while qBittorrent applies it: it takes well under a second on a Pi; chosen.
@@ -211,7 +211,12 @@ impl Sync {
         self.view.connection = None;
         let lively = now.since(since) < UNREACHABLE_LIVELY;
         let pause = if lively { UNREACHABLE_RETRY } else { LOOK_INTERVAL };
-        self.wait(now, SyncState::Unreachable, pause, format!("WebUI at {}: {error}", self.settings.url));
+        self.wait(
+            now,
+            SyncState::Unreachable,
+            pause,
+            format!("WebUI at {}: {error}", shown(&self.settings.url)),
+        );
     }
 
     pub(super) fn handle_reply(&mut self, now: Instant, call: &Call, reply: Result<Reply, HttpError>) {
