@@ -195,6 +195,23 @@ fn fill() {
 }
 
 #[test]
+fn a_machine_closed_while_the_disk_is_full_is_opened_by_no_disconnect() {
+    in_namespace("a_machine_closed_while_the_disk_is_full_is_opened_by_no_disconnect", || {
+        let _supervisor = Supervisor::start();
+        assert_eq!(pvpn(&["killswitch", "off"]).0, Some(0));
+        fill();
+        assert_eq!(pvpn(&["killswitch", "on", "--yes"]).0, Some(1));
+        for _ in 0..2 {
+            assert_eq!(pvpn(&["disconnect"]).0, Some(0));
+            assert!(has_rules());
+            assert_eq!(pvpn(&["killswitch", "status"]), (Some(0), "on\n".into()));
+        }
+        assert_eq!(pvpn(&["disconnect", "--ks", "false"]).0, Some(0));
+        assert!(!has_rules());
+    });
+}
+
+#[test]
 fn after_a_crash_a_full_disk_stops_no_disconnect() {
     in_namespace("after_a_crash_a_full_disk_stops_no_disconnect", || {
         drop(Supervisor::start());
@@ -207,10 +224,13 @@ fn after_a_crash_a_full_disk_stops_no_disconnect() {
             (Some(0), "disconnected; kill switch off\n".into())
         );
         assert!(!has_rules());
-        // What the next boot would not know of is not begun.
-        fill();
+        // Closed all the same, but not for good, which is an error; and opened only by who says so.
         for closing in [&["killswitch", "on", "--yes"][..], &["disconnect", "--ks", "true"]] {
+            fill();
             assert_eq!(pvpn(closing).0, Some(1));
+            assert_eq!(pvpn(&["disconnect"]), (Some(0), closed.into()));
+            assert!(has_rules());
+            assert_eq!(pvpn(&["killswitch", "off"]).0, Some(0));
             assert!(!has_rules());
         }
     });

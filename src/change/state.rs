@@ -12,6 +12,8 @@ use std::path::Path;
 
 pub const STATE_DIR: &str = "/var/lib/pvpn";
 const KILLSWITCH: &str = "/var/lib/pvpn/killswitch";
+/// The same until the next boot, where the disk does not take it.
+const KILLSWITCH_FOR_NOW: &str = "/run/pvpn/killswitch";
 const CLOCK: &str = "/var/lib/pvpn/clock";
 /// Each holds less than 1 KiB; more is none of ours (chosen).
 const LIMIT: usize = 1 << 16;
@@ -26,10 +28,12 @@ pub struct KillSwitch {
 /// Whether the kill switch is closed; `None` = open. A file that can't be understood counts as closed, with the private
 /// networks as `lan`: the owner is never locked out, and nothing opens by accident.
 pub fn load_killswitch(files: &dyn Files) -> Result<Option<KillSwitch>> {
-    let Some(text) = load(files, KILLSWITCH)? else { return Ok(None) };
-    if text.lines().next() == Some("off") {
-        return Ok(None);
-    }
+    let is_on = |text: &String| text.lines().next() != Some("off");
+    let text = match load(files, KILLSWITCH)?.filter(is_on) {
+        None => load(files, KILLSWITCH_FOR_NOW)?,
+        on => on,
+    };
+    let Some(text) = text else { return Ok(None) };
     let lan = text.lines().find_map(|l| l.strip_prefix("lan ")).and_then(|nets| {
         nets.split(' ').map(str::parse).collect::<std::result::Result<Vec<IpNet>, _>>().ok()
     });
@@ -37,18 +41,30 @@ pub fn load_killswitch(files: &dyn Files) -> Result<Option<KillSwitch>> {
 }
 
 /// Remembers it over reboots. Closing: before the rules are loaded; opening: before they are taken away. So a crash
-/// between the two is finished by the next recovery. Opening needs no room on the disk.
+/// between the two is finished by the next recovery. Opening needs no room on the disk. A closed one for which there is
+/// none is an error, and holds until the next boot.
 pub fn store_killswitch(files: &dyn Files, killswitch: Option<&KillSwitch>) -> Result<()> {
     let Some(closed) = killswitch else {
-        let gone = files.put(Path::new(KILLSWITCH), &FileImage::Absent);
-        return gone.doing(|| format!("remove {KILLSWITCH}"));
+        return [KILLSWITCH, KILLSWITCH_FOR_NOW].iter().try_for_each(|path| {
+            files.put(Path::new(path), &FileImage::Absent).doing(|| format!("remove {path}"))
+        });
     };
     let mut text = "on\nlan".to_owned();
     for net in &closed.lan {
         // Writing into a String does not fail.
         let _ = write!(text, " {net}");
     }
-    store(files, KILLSWITCH, &(text + "\n"))
+    text.push('\n');
+    let (path, for_now) = (Path::new(KILLSWITCH), Path::new(KILLSWITCH_FOR_NOW));
+    let stored = files.replace(path, text.as_bytes(), PRIVATE_MODE, Durable::Yes);
+    let second = match &stored {
+        Ok(()) => files.remove(for_now),
+        Err(_) => files.replace(for_now, text.as_bytes(), PRIVATE_MODE, Durable::No),
+    };
+    if let Err(e) = second {
+        log::warn!("killswitch: {KILLSWITCH_FOR_NOW}: {e}");
+    }
+    stored.doing(|| format!("write {KILLSWITCH}"))
 }
 
 /// The highest wall clock that a handshake was accepted with. WireGuard peers reject a clock behind it
@@ -94,6 +110,22 @@ mod tests {
         }
         store_killswitch(&files, None).unwrap();
         files.power_cut();
+        assert_eq!(load_killswitch(&files), Ok(None));
+    }
+
+    #[test]
+    fn one_that_the_disk_does_not_take_is_closed_until_the_next_boot() {
+        let files = FakeFiles::new(&[]);
+        let closed = KillSwitch { lan: vec!["10.0.0.0/8".parse().unwrap()] };
+        files.protect(true);
+        assert!(store_killswitch(&files, Some(&closed)).is_err());
+        files.protect(false);
+        files.write(KILLSWITCH_FOR_NOW, "on\nlan 10.0.0.0/8\n");
+        assert_eq!(load_killswitch(&files), Ok(Some(closed.clone())));
+        store_killswitch(&files, Some(&closed)).unwrap();
+        assert_eq!(files.text(KILLSWITCH_FOR_NOW), None);
+        files.write(KILLSWITCH_FOR_NOW, "on\n");
+        store_killswitch(&files, None).unwrap();
         assert_eq!(load_killswitch(&files), Ok(None));
     }
 

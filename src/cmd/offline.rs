@@ -65,9 +65,9 @@ impl Machine {
     pub fn disconnect(&mut self, ks: Option<bool>, config_dir: &Path) -> Result<bool> {
         let was_on = state::load_killswitch(self.sys.files())?.is_some();
         let wanted = ks.unwrap_or(was_on);
-        // What cannot be remembered is not begun, unless it is so already; the tunnel goes in any case.
         let remembered = self.remember(wanted, config_dir);
-        let on = if remembered.is_ok() { wanted } else { was_on };
+        // Opening is for good or not at all; the tunnel goes in any case.
+        let on = wanted || (was_on && remembered.is_err());
         if on {
             self.load(&self.policy(on, None, config_dir))?;
         } else if !self.changes.has(FIREWALL) && matches!(rules(), Ok(Some(_))) {
@@ -87,13 +87,16 @@ impl Machine {
             files.remove(path).doing(|| format!("remove {}", path.display()))?;
         }
         self.write_status(if on { State::Blocked } else { State::Disconnected }, on, config_dir);
-        if on == wanted { Ok(on) } else { remembered.map(|()| on) }
+        if was_on && wanted { Ok(on) } else { remembered.map(|()| on) }
     }
 
     /// Opens or closes; a tunnel that a dead supervisor left goes on.
     pub fn switch(&mut self, on: bool, config_dir: &Path) -> Result<()> {
         let record = self.record();
-        self.remember(on, config_dir)?;
+        let remembered = self.remember(on, config_dir);
+        if !on {
+            remembered.clone()?;
+        }
         let policy = self.policy(on, record.as_ref(), config_dir);
         self.load(&policy)?;
         self.forget_flows();
@@ -105,7 +108,7 @@ impl Machine {
             (false, true) => self.write_status(State::Blocked, on, config_dir),
             (false, false) => self.write_status(State::Disconnected, on, config_dir),
         }
-        Ok(())
+        remembered.doing(|| "kill switch on, but a reboot may open it")
     }
 
     /// Closed again, if it was closed; a tunnel that a dead supervisor left goes on.
