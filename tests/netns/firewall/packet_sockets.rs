@@ -1,9 +1,10 @@
-//! What is written to a link past the IP stack meets the egress chain.
+//! What is written to a link past the IP stack, or sent another way behind our other chains, meets the egress chain.
 
 use super::frame::Frame;
 use super::policies::{blocked, connected, connecting, without_in};
-use super::world::{BARE, Ear, NEIGHBOUR, PI, World, marked};
+use super::world::{BARE, Ear, NEIGHBOUR, PI, World, marked, plain, send_udp};
 use super::{NOTHING, in_world};
+use crate::run;
 use nix::sys::socket::{self, MsgFlags, SockFlag, SockType, SockaddrStorage, setsockopt, sockopt};
 use pvpn::firewall::TUNNEL_MARK;
 use pvpn::firewall::ruleset::Point;
@@ -112,6 +113,29 @@ fn send_big(to: &str) {
     let egress = marked(TUNNEL_MARK);
     let fd = pvpn::sys::socket::open(true, SockType::Datagram, SockFlag::empty(), None, &egress).unwrap();
     let _ = socket::sendto(fd.as_raw_fd(), &[0xa5; 4000], &SockaddrStorage::from(to), MsgFlags::empty());
+}
+
+#[test]
+fn a_packet_that_another_programs_rules_send_another_way_gets_no_further() {
+    in_world(
+        "packet_sockets::a_packet_that_another_programs_rules_send_another_way_gets_no_further",
+        |world| {
+            // Split tunnelling by a mark: before our chain, which is still told the tunnel's link, and behind it.
+            run("ip rule add fwmark 7 lookup 77 priority 50");
+            run("ip route add default via 192.168.1.1 dev eth0 table 77");
+            let probe = || send_udp("198.51.100.7:4242", &plain());
+            for priority in ["-150", "150"] {
+                run("nft add table ip split");
+                let chain = format!("{{ type route hook output priority {priority} ; }}");
+                run(&format!("nft add chain ip split out {chain}"));
+                run("nft add rule ip split out meta mark set 7");
+                assert_eq!(world.load(&connected()).leaves(probe), NOTHING, "{priority}");
+                world.load_rules(&without_in(&connected(), &eth0(), "closed"));
+                assert_eq!(world.leaves(probe), ["udp 198.51.100.7:4242"], "{priority}");
+                run("nft delete table ip split");
+            }
+        },
+    );
 }
 
 #[test]
