@@ -3,12 +3,14 @@
 use super::{Scratch, run, text, top};
 use std::fs;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 const NOTE: &str = "echo \"${0##*/} $*\" >>asked";
 
 /// Runs a maintainer script, `pvpn` and `ischroot` ending with these codes; what was asked of whom.
 fn maintain(words: &[&str], pvpn: u8, ischroot: u8) -> (Output, String) {
-    let scratch = Scratch::new(&format!("{}-{pvpn}-{ischroot}", words.join("-")));
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let scratch = Scratch::new(&format!("maintainer-{}", RUNS.fetch_add(1, Relaxed)));
     let codes =
         [("pvpn", pvpn), ("ischroot", ischroot)].map(|(name, code)| (name, format!("{NOTE}; exit {code}")));
     let mut fakes: Vec<(&str, &str)> = codes.iter().map(|(name, text)| (*name, text.as_str())).collect();
