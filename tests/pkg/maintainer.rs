@@ -54,6 +54,15 @@ fn removing_leaves_the_boot_service_in_its_runlevels() {
     assert!(asked.contains("rc-update --quiet add pvpn-killswitch boot\n"), "{asked}");
 }
 
+/// systemd makes a unit of a script in /etc/init.d that has none, and the scripts stay until the purge.
+#[test]
+fn removing_masks_the_units_and_a_later_install_takes_that_back() {
+    let (_, asked) = maintain(&["postrm", "remove"], 0, 1);
+    assert!(asked.contains("deb-systemd-helper mask pvpn.service pvpn-killswitch.service\n"), "{asked}");
+    let (_, asked) = maintain(&["postinst", "configure", "0.1.0"], 0, 1);
+    assert!(asked.starts_with("deb-systemd-helper unmask pvpn.service pvpn-killswitch.service\n"), "{asked}");
+}
+
 #[test]
 fn what_removing_leaves_in_a_runlevel_starts_nothing_and_is_no_failure() {
     for (script, start) in [("pvpn", "supervise_start"), ("pvpn-killswitch", "ebegin")] {
