@@ -122,16 +122,27 @@ fn try_bound(scene: &Scene) -> io::Result<Left> {
 fn packet_sockets(scene: &Scene) -> String {
     let state = nft::open().and_then(|mut socket| nft::state(&mut socket)).ok().flatten();
     let chains = state.map(|s| s.egress_links).unwrap_or_default();
-    let without: Vec<&str> = scene
-        .links
-        .iter()
-        .map(|(_, name)| name.as_str())
-        .filter(|l| !chains.iter().any(|c| c.contains(l)))
-        .collect();
-    match without.as_slice() {
+    match uncovered(&scene.links, &chains).as_slice() {
         [] => "packet sockets meet the same rules".to_owned(),
         links => {
             format!("packet sockets of programs with CAP_NET_RAW pass by the rules on {}", links.join(", "))
         }
+    }
+}
+
+/// The links, of those with their numbers, that are not among these.
+fn uncovered<'a>(links: &'a [(u32, String)], covered: &[String]) -> Vec<&'a str> {
+    links.iter().map(|(_, name)| name.as_str()).filter(|name| !covered.iter().any(|c| c == name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_not_covered_by_one_whose_name_begins_alike() {
+        let links = [(2, "eth1".to_owned()), (3, "eth10".to_owned())];
+        assert_eq!(uncovered(&links, &["eth10".to_owned()]), ["eth1"]);
+        assert_eq!(uncovered(&links, &["eth10".to_owned(), "eth1".to_owned()]), [] as [&str; 0]);
     }
 }
