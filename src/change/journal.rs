@@ -47,9 +47,24 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Reads both files. Lines of `/run` from another boot are void, a torn last line and lines that make no sense are
-    /// passed over; all of those are gone from the files afterwards.
+    /// Reads both files, and takes out of them what [`Journal::look`] passes over. For the process that holds the lock:
+    /// what another one was just writing would be gone.
     pub fn load(files: &dyn Files) -> Result<Journal> {
+        let (journal, unclean) = Journal::read(files)?;
+        for is_durable in unclean {
+            journal.rewrite(files, is_durable)?;
+        }
+        Ok(journal)
+    }
+
+    /// Reads both files and leaves them as they are. Lines of `/run` from another boot are void, a torn last line and
+    /// lines that make no sense are passed over.
+    pub fn look(files: &dyn Files) -> Result<Journal> {
+        Ok(Journal::read(files)?.0)
+    }
+
+    /// The journal, and which files ([`place`]) have lines that were passed over.
+    fn read(files: &dyn Files) -> Result<(Journal, Vec<bool>)> {
         let boot = files.read(Path::new(BOOT_ID), 64).doing(|| "read the boot id")?;
         let boot = String::from_utf8_lossy(&boot).trim().to_owned();
         let mut journal = Journal { boot, entries: Vec::new(), next: 1 };
@@ -65,11 +80,8 @@ impl Journal {
             }
         }
         journal.entries.sort_by_key(|e| e.number);
-        journal.next = journal.entries.last().map_or(1, |e| e.number + 1);
-        for is_durable in unclean {
-            journal.rewrite(files, is_durable)?;
-        }
-        Ok(journal)
+        journal.next = journal.entries.last().map_or(1, |e| e.number.saturating_add(1));
+        Ok((journal, unclean))
     }
 
     /// Takes the lines in; whether all of them were whole, understood and of this boot where that matters.

@@ -45,10 +45,15 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Reads the journals, and changes nothing but what is void in them. The directories have to exist:
-    /// [`recover::prepare`].
+    /// Reads the journals, and changes nothing but what is void in them. The lock has to be held and the directories to
+    /// exist: [`recover::prepare`].
     pub fn load(sys: &dyn Machine) -> Result<Changes> {
         Ok(Changes { journal: Journal::load(sys.files())? })
+    }
+
+    /// Reads the journals without the lock, only to look at them: another process may be writing there.
+    pub fn look(sys: &dyn Machine) -> Result<Changes> {
+        Ok(Changes { journal: Journal::look(sys.files())? })
     }
 
     /// Does the steps in order. At the first failure, what this call began is undone, newest first; then the failure is

@@ -84,6 +84,6 @@ pub fn ask_before_closing(lan: &[IpNet], yes: bool) -> Result<()> {
 pub fn lan(config: &Config) -> Vec<IpNet> {
     let sys = System::new();
     let attached =
-        Changes::load(&sys).and_then(|changes| run::surroundings(&sys, &changes)).map(|s| s.attached);
+        Changes::look(&sys).and_then(|changes| run::surroundings(&sys, &changes)).map(|s| s.attached);
     firewall::lan(config.network.lan.as_deref(), attached.ok().as_deref())
 }

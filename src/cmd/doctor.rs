@@ -67,7 +67,7 @@ pub fn run(global: &Global, file: Option<&Path>) -> Result<Exit> {
 fn seen(config: Option<&Config>, snapshot: &Snapshot, dir: &Path) -> Result<Seen> {
     let sys = System::new();
     let net = sys.net();
-    let changes = Changes::load(&sys).ok();
+    let changes = Changes::look(&sys).ok();
     let ours: Vec<String> = changes.iter().flat_map(Changes::links).map(str::to_owned).collect();
     let attached = changes.and_then(|c| run::surroundings(&sys, &c).ok()).map(|s| s.attached);
     let legacy = ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"].iter().flat_map(|path| {
@@ -172,7 +172,7 @@ fn network_text(sys: &System) -> String {
 }
 
 fn journal_text(sys: &System) -> String {
-    match Changes::load(sys) {
+    match Changes::look(sys) {
         Ok(changes) => changes.owed().map(|(tag, undo)| format!("{tag}: {}\n", undo.words())).collect(),
         Err(e) => e.to_string(),
     }

@@ -158,6 +158,21 @@ fn lines_that_make_no_sense_do_not_hide_the_others() {
 }
 
 #[test]
+fn who_only_looks_leaves_the_files_as_they_are() {
+    let files = boot();
+    let run = "1 an-earlier-boot a firewall\n2 boot-0 wgpau delete-link wgpau\n4 boot-0 wgpau delete-li";
+    let lib = "3 boot-0 resolver resolver\n5 boot-0 wgpau a-word-of-another-version\n";
+    files.write(RUN_JOURNAL, run);
+    files.write(LIB_JOURNAL, lib);
+    let numbers = |journal: Journal| journal.entries().iter().map(|e| e.number).collect::<Vec<_>>();
+    assert_eq!(numbers(Journal::look(&files).unwrap()), [2, 3]);
+    assert_eq!(files.text(RUN_JOURNAL).as_deref(), Some(run));
+    assert_eq!(files.text(LIB_JOURNAL).as_deref(), Some(lib));
+    assert_eq!(numbers(Journal::load(&files).unwrap()), [2, 3]);
+    assert_ne!(files.text(RUN_JOURNAL).as_deref(), Some(run));
+}
+
+#[test]
 fn an_empty_journal_is_no_file() {
     let files = boot();
     let mut journal = Journal::load(&files).unwrap();
