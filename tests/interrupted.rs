@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -81,6 +82,24 @@ fn a_command_that_is_interrupted_in_a_request_takes_its_way_out_along() {
         }
         let config = fs::read_to_string(format!("{DIR}/config.ini")).unwrap();
         assert!(config.contains("pass = one\n"), "{config}");
+    });
+}
+
+/// A script's lock is free when the script ends, whatever was started under it.
+#[test]
+fn what_goes_on_in_the_background_holds_nothing_of_its_callers_open() {
+    in_namespace("what_goes_on_in_the_background_holds_nothing_of_its_callers_open", || {
+        let _silent = closed_machine();
+        let connect = format!("{PVPN} --config-dir {DIR} connect --provider pia --yes 2>/dev/null");
+        let script = format!("exec 9>/run/held; flock -n 9 && exec {connect}");
+        let mut child = Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).spawn().unwrap();
+        until("it asks for the list of servers", lets_own_sockets_out);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(UnixStream::connect("/run/pvpn/control.sock").is_ok(), "the supervisor goes on");
+        let held = File::open("/run/held").unwrap();
+        assert!(Flock::lock(held, FlockArg::LockExclusiveNonblock).is_ok());
+        assert!(command(&["disconnect", "--ks", "false"]).status().unwrap().success());
     });
 }
 

@@ -1,8 +1,9 @@
-//! Becoming a background process: fork, a session of its own, standard streams to /dev/null.
+//! Becoming a background process: fork, a session of its own, standard streams to /dev/null, nothing of the caller's open.
 
 use nix::unistd::{ForkResult, chdir, dup2_stderr, dup2_stdin, dup2_stdout, fork, setsid};
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 
 /// Runs `child` in a background process that outlives this one; it ends with the code that `child` returns. The stream
@@ -31,5 +32,23 @@ fn detach() -> io::Result<()> {
     dup2_stdin(&null)?;
     dup2_stdout(&null)?;
     dup2_stderr(&null)?;
+    close_inherited();
     Ok(())
+}
+
+/// Closes what the caller left open, for it would stay open for days: a lock of a script's, a pipe somebody reads to its
+/// end. What this process opened itself is close-on-exec. Without `/proc` it stays open.
+fn close_inherited() {
+    let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers: Vec<RawFd> = open.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    for fd in numbers.into_iter().filter(|fd| *fd > libc::STDERR_FILENO) {
+        // SAFETY: asks for flags, of an open descriptor or none; what is closed came through exec, so no value in this
+        // process owns it.
+        unsafe {
+            let flags = libc::fcntl(fd, libc::F_GETFD);
+            if flags >= 0 && flags & libc::FD_CLOEXEC == 0 {
+                libc::close(fd);
+            }
+        }
+    }
 }
