@@ -37,11 +37,14 @@ pub enum Trust {
     ThisMachine,
 }
 
-/// A trust anchor: DER of the subject name (without its outer SEQUENCE header, as webpki wants it) and of the SubjectPublicKeyInfo (likewise).
+/// A trust anchor, all in DER and without the outer SEQUENCE header, as webpki wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor {
     pub subject: Vec<u8>,
+    /// SubjectPublicKeyInfo.
     pub spki: Vec<u8>,
+    /// The names it may speak for (RFC 5280 section 4.2.1.10), where it says so.
+    pub name_constraints: Option<Vec<u8>>,
 }
 
 /// One request. The body and the secret-bearing parts never reach a log.

@@ -98,8 +98,8 @@ pub fn server_trust(config: &config::Pia, files: &dyn Files) -> Result<Trust> {
 /// PIA's authority.
 fn own_anchors() -> Vec<Anchor> {
     let content = |text| decoded(text).and_then(|der| Some(parse_sequence(&der).ok()?.to_vec()));
-    let anchor = content(CA_SUBJECT).zip(content(CA_SPKI)).map(|(subject, spki)| Anchor { subject, spki });
-    anchor.into_iter().collect()
+    let anchor = content(CA_SUBJECT).zip(content(CA_SPKI));
+    anchor.map(|(subject, spki)| Anchor { subject, spki, name_constraints: None }).into_iter().collect()
 }
 
 fn own_list_key() -> Vec<u8> {

@@ -29,6 +29,7 @@ pub fn anchors_from_pem(pem: &[u8]) -> Result<Vec<Anchor>, HttpError> {
     let anchor = |r: &TrustAnchor<'_>| Anchor {
         subject: r.subject.to_vec(),
         spki: r.subject_public_key_info.to_vec(),
+        name_constraints: r.name_constraints.as_ref().map(|names| names.to_vec()),
     };
     Ok(roots.roots.iter().map(anchor).collect())
 }
@@ -67,7 +68,7 @@ fn trust_anchor(anchor: &Anchor) -> TrustAnchor<'static> {
     TrustAnchor {
         subject: Der::from(anchor.subject.clone()),
         subject_public_key_info: Der::from(anchor.spki.clone()),
-        name_constraints: None,
+        name_constraints: anchor.name_constraints.clone().map(Der::from),
     }
 }
 

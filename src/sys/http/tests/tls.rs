@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::wire::http::Anchor;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, GeneralSubtree, IsCa, KeyPair, NameConstraints, SanType,
+};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::sync::Arc;
@@ -13,9 +15,18 @@ struct Authority {
 }
 
 fn authority(name: &str) -> Authority {
+    confined_authority(name, None)
+}
+
+/// One that says that it speaks for the names below this one alone.
+fn confined_authority(name: &str, domain: Option<&str>) -> Authority {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.name_constraints = domain.map(|domain| NameConstraints {
+        permitted_subtrees: vec![GeneralSubtree::DnsName(domain.to_owned())],
+        excluded_subtrees: Vec::new(),
+    });
     let key = KeyPair::generate().unwrap();
     Authority { cert: params.self_signed(&key).unwrap(), key }
 }
@@ -127,6 +138,21 @@ fn only_the_given_anchors_are_trusted() {
         assert_eq!(body(&request("vpn.test", addr, ours.only(name_from_cn))).unwrap(), "hello");
         refused(&request("vpn.test", addr, other.only(name_from_cn)));
         refused(&request("vpn2.test", addr, ours.only(name_from_cn)));
+    }
+}
+
+#[test]
+fn an_anchor_speaks_for_no_more_names_than_its_certificate_says() {
+    let ours = confined_authority("ours", Some("vpn.test"));
+    let other = confined_authority("other", Some("other.test"));
+    let (addr, of_other) = (ours.server(PLAIN), other.server(PLAIN));
+    let trusts = |a: &Authority| {
+        let web = Trust::Web { extra_pem: Some(a.cert.pem().into_bytes()) };
+        [web, a.only(false), a.only(true)]
+    };
+    for (trust, of_another) in trusts(&ours).into_iter().zip(trusts(&other)) {
+        assert_eq!(body(&request("vpn.test", addr, trust)).unwrap(), "hello");
+        refused(&request("vpn.test", of_other, of_another));
     }
 }
 
