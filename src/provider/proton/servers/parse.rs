@@ -116,7 +116,7 @@ impl ServerList {
         }
         while let Some(key) = r.next_key(&KEYS)? {
             match key {
-                0 => name = r.string()?.filter(|n| !n.is_empty()).map(|n| self.texts.push(n)),
+                0 => name = r.string()?.filter(|n| is_name(n)).map(|n| self.texts.push(n)),
                 1 => l.exit = r.string()?.and_then(Country::parse),
                 2 => l.host = r.string()?.and_then(Country::parse),
                 3 => l.domain = texts.text(&mut self.texts, r.string()?.unwrap_or_default()),
@@ -171,6 +171,11 @@ impl ServerList {
         }
         Ok(())
     }
+}
+
+/// It becomes a comment in a `.conf`, where a newline would begin a setting.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::is_control)
 }
 
 /// What was stored so far, to be stored once.

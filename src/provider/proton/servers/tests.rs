@@ -86,6 +86,13 @@ fn numbers_that_become_strings_change_nothing() {
 }
 
 #[test]
+fn a_name_that_would_be_more_than_a_line_is_none() {
+    let text = LIST.replace("NL#85", "NL#85\\n[Peer]\\nEndpoint = 192.0.2.66:1");
+    let list = ServerList::parse(text.as_bytes()).unwrap();
+    assert_eq!(names(&shown(&list, 2, None)), ["IS-NL#1", "NL-FREE#3", "UK#12"]);
+}
+
+#[test]
 fn an_entry_that_comes_out_at_several_places_has_no_known_one() {
     let text = LIST.replace("192.0.2.24", "192.0.2.22");
     let list = ServerList::parse(text.as_bytes()).unwrap();
