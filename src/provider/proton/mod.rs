@@ -30,8 +30,7 @@ mod vectors;
 pub use account::Account;
 pub use login::{Ask, Credentials, Unattended};
 
-use crate::config::secret::Secret;
-use crate::config::{self, Config};
+use crate::config::{self, Config, load};
 use crate::error::{Doing as _, Error, Exit, Result};
 use crate::provider::store::Store;
 use crate::provider::{Connection, Provider, ProviderKind, Server, Upkeep};
@@ -43,7 +42,7 @@ use api::{Api, BUDGET, Call, Failure, Identity};
 use servers::{ServerList, Stamp};
 use session::{Session, Trouble};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A password file or CA file longer than this is a mistake; chosen.
 const FILE_MOST: usize = 256 << 10;
@@ -256,19 +255,8 @@ impl<'a> Proton<'a> {
 
     /// What the configuration knows for a login.
     pub fn credentials(&self) -> Result<Credentials> {
-        let password = match (&self.config.pass, &self.config.pass_file) {
-            (Some(pass), _) => Some(pass.clone()),
-            (None, Some(path)) => {
-                let bytes = zeroize::Zeroizing::new(
-                    self.store
-                        .files()
-                        .read(path, FILE_MOST)
-                        .doing(|| format!("read pass_file {}", path.display()))?,
-                );
-                Some(Secret::new(String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n'])))
-            }
-            (None, None) => None,
-        };
+        let read = |path: &Path| self.store.files().read(path, FILE_MOST);
+        let password = load::password(self.config.pass.as_ref(), self.config.pass_file.as_deref(), &read)?;
         Ok(Credentials {
             user: self.config.user.clone().unwrap_or_default(),
             password: password.filter(|p| !p.is_empty()),

@@ -1,6 +1,7 @@
 //! A scripted API, a clock that moves by sleeping, and a directory of one's own, for the stories of the tests.
 
 use super::*;
+use crate::config::secret::Secret;
 use crate::sys::files::Disk;
 use crate::time::{Duration, Instant, UnixTime};
 use crate::wire::http::{HttpError, Method, Request, Response};

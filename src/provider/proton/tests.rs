@@ -50,6 +50,16 @@ fn a_first_connection_lists_certifies_and_leaves_a_conf_and_the_next_asks_nothin
 }
 
 #[test]
+fn the_password_is_the_first_line_of_its_file() {
+    let scene = Scene::new("pass-file");
+    let path = scene.dir.join("pass");
+    std::fs::write(&path, "correct horse\r\nwritten down in spring\n").unwrap();
+    let proton = scene.proton(&format!("user = x\npass_file = {}\n", path.display()));
+    let known = proton.credentials().unwrap();
+    assert_eq!(known.password.unwrap().reveal(), "correct horse");
+}
+
+#[test]
 fn files_are_readable_by_their_owner_alone_and_hold_no_openvpn_password() {
     use std::os::unix::fs::PermissionsExt as _;
     let scene = Scene::new("modes");
