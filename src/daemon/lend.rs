@@ -51,6 +51,7 @@ impl Daemon {
                 Loan::Drop => DROP,
             };
         log::info!("daemon: {} for a command", what.word());
+        self.lent.0.retain(|(client, loan, _)| (*client, *loan) != (id, what));
         self.lent.0.push((id, what, until));
         self.refresh_policy();
         self.actions.push_back(Action::Tell(id, Tell::Say(what.word().to_owned())));

@@ -110,6 +110,7 @@ impl Supervisor {
                 if let Some(event) = self.perform(action) {
                     self.handle(event);
                 }
+                self.part_with_clients();
                 if let Some(exit) = self.end {
                     return exit;
                 }
@@ -157,8 +158,16 @@ impl Supervisor {
         self.children.handle_timeout(now);
         self.tell_watchdog(now);
         self.look_for_sleep();
+        self.part_with_clients();
         self.handle(Event::Wake);
         Ok(())
+    }
+
+    /// Whoever is gone or was dropped waits for nothing and has nothing lent any more.
+    fn part_with_clients(&mut self) {
+        for id in self.server.take_gone() {
+            self.handle(Event::ClientGone(id));
+        }
     }
 
     fn read(&mut self, source: Source) {
@@ -229,10 +238,7 @@ impl Supervisor {
 
     fn read_client(&mut self, id: clients::ClientId) {
         match self.server.read(id) {
-            Heard::Gone => {
-                self.server.drop_client(id);
-                self.handle(Event::ClientGone(id));
-            }
+            Heard::Gone => self.server.drop_client(id),
             Heard::Lines(lines) => {
                 for line in lines {
                     self.hear(id, &line);

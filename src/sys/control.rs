@@ -24,6 +24,8 @@ pub struct Server {
     /// `None` once it could not be made: clients that are there are still served.
     listener: Option<UnixListener>,
     clients: Vec<Client>,
+    /// Those dropped since [`Server::take_gone`].
+    gone: Vec<ClientId>,
     next: ClientId,
 }
 
@@ -71,7 +73,7 @@ impl Server {
 
     /// Serves only those handed over by [`Server::add`].
     pub fn without_listener() -> Server {
-        Server { listener: None, clients: Vec::new(), next: 1 }
+        Server { listener: None, clients: Vec::new(), gone: Vec::new(), next: 1 }
     }
 
     pub fn listener(&self) -> Option<BorrowedFd<'_>> {
@@ -88,7 +90,7 @@ impl Server {
         while let Some(Ok((stream, _))) = self.listener.as_ref().map(UnixListener::accept) {
             if self.clients.len() >= CLIENTS_MOST {
                 log::debug!("control: too many clients: the oldest goes");
-                self.clients.remove(0);
+                self.gone.push(self.clients.remove(0).id);
             }
             if let Err(e) = self.add(stream) {
                 log::debug!("control: {e}");
@@ -138,16 +140,18 @@ impl Server {
         let client = &mut self.clients[i];
         let alive = client.flush();
         if !alive || client.output.len() > UNREAD_MOST || (client.ends && client.output.is_empty()) {
-            self.clients.remove(i);
+            self.gone.push(self.clients.remove(i).id);
         }
     }
 
     pub fn drop_client(&mut self, id: ClientId) {
         self.clients.retain(|c| c.id != id);
+        self.gone.push(id);
     }
 
-    pub fn has(&self, id: ClientId) -> bool {
-        self.clients.iter().any(|c| c.id == id)
+    /// Who went since this was asked last, for whatever reason.
+    pub fn take_gone(&mut self) -> Vec<ClientId> {
+        std::mem::take(&mut self.gone)
     }
 }
 
@@ -267,7 +271,7 @@ mod tests {
         for _ in 0..1000 {
             server.send(id, &line, false);
         }
-        assert!(!server.has(id));
+        assert_eq!((server.take_gone(), server.clients().count()), (vec![id], 0));
         drop(theirs);
     }
 
@@ -275,7 +279,7 @@ mod tests {
     fn the_last_reply_closes() {
         let (mut server, id, theirs) = pair();
         server.send(id, "done 0 ok\n", true);
-        assert!(!server.has(id));
+        assert_eq!((server.take_gone(), server.clients().count()), (vec![id], 0));
         let mut connection = Connection::over(theirs);
         assert_eq!(connection.read_lines(Duration::from_secs(1)).unwrap(), ["done 0 ok"]);
         let e = connection.read_lines(Duration::from_secs(1)).unwrap_err();
@@ -322,7 +326,7 @@ mod tests {
         let _waiting: Vec<_> = (0..CLIENTS_MOST).map(|_| Connection::open(&path).unwrap()).collect();
         second.accept();
         assert_eq!(second.clients().count(), CLIENTS_MOST);
-        assert!(!second.has(1), "the oldest made room");
+        assert_eq!(second.take_gone(), [1], "the oldest made room");
         fs::remove_dir_all(&dir).unwrap();
     }
 }
