@@ -1,8 +1,9 @@
 //! A connection to the system bus: the handshake (D-Bus specification, "Authentication Protocol"), then one call after
 //! the other, each waited for. The services asked answer within milliseconds; one that does not is given up, so that
-//! the supervisor's loop is held up no longer than [`ANSWER`].
+//! the handshake and each call hold up the supervisor's loop no longer than [`ANSWER`].
 
-use crate::time::{Duration, secs};
+use super::{Clock, clock};
+use crate::time::{Duration, Instant, secs};
 use crate::wire::dbus::{Arg, Incoming, PREFIX, Target, emit_call, message_len, parse};
 use nix::unistd::geteuid;
 use std::fmt::Write as _;
@@ -45,13 +46,16 @@ impl From<io::Error> for CallError {
 pub struct Bus {
     stream: UnixStream,
     serial: u32,
+    /// For the handshake, and for each call.
+    patience: Duration,
+    until: Instant,
 }
 
 impl Bus {
     /// `None` where there is no bus.
     pub fn open() -> io::Result<Option<Bus>> {
         match UnixStream::connect(Path::new(SOCKET)) {
-            Ok(stream) => Bus::greet(stream).map(Some),
+            Ok(stream) => Bus::greet(stream, ANSWER).map(Some),
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 Ok(None)
             }
@@ -60,10 +64,9 @@ impl Bus {
     }
 
     /// Says who we are, which the bus checks by the socket's credentials, and asks for a name.
-    fn greet(stream: UnixStream) -> io::Result<Bus> {
-        stream.set_read_timeout(Some(ANSWER))?;
-        stream.set_write_timeout(Some(ANSWER))?;
-        let mut bus = Bus { stream, serial: 0 };
+    fn greet(stream: UnixStream, patience: Duration) -> io::Result<Bus> {
+        stream.set_write_timeout(Some(patience))?;
+        let mut bus = Bus { stream, serial: 0, patience, until: clock::System.now() + patience };
         let mut hello = "\0AUTH EXTERNAL ".to_owned();
         for digit in geteuid().to_string().bytes() {
             // Writing into a String does not fail.
@@ -87,7 +90,7 @@ impl Bus {
         let mut line = Vec::new();
         let mut byte = [0];
         while !line.ends_with(b"\r\n") && line.len() < LINE_MOST {
-            self.stream.read_exact(&mut byte).map_err(timed_out)?;
+            self.read(&mut byte)?;
             line.push(byte[0]);
         }
         Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
@@ -96,6 +99,7 @@ impl Bus {
     /// Makes a call and waits for its reply; the reply's body.
     pub fn call(&mut self, target: &Target, member: &str, args: &[Arg]) -> Result<Vec<u8>, CallError> {
         self.serial += 1;
+        self.until = clock::System.now() + self.patience;
         self.stream.write_all(&emit_call(self.serial, target, member, args)).map_err(timed_out)?;
         for _ in 0..OTHERS_MOST {
             match self.receive()? {
@@ -112,12 +116,30 @@ impl Bus {
     fn receive(&mut self) -> io::Result<Incoming> {
         let malformed = |e| io::Error::new(io::ErrorKind::InvalidData, e);
         let mut b = vec![0; PREFIX];
-        self.stream.read_exact(&mut b).map_err(timed_out)?;
+        self.read(&mut b)?;
         let prefix = b.first_chunk().ok_or(io::ErrorKind::InvalidData)?;
         let len = message_len(prefix).map_err(malformed)?;
         b.resize(len, 0);
-        self.stream.read_exact(&mut b[PREFIX..]).map_err(timed_out)?;
+        self.read(&mut b[PREFIX..])?;
         parse(&b).map_err(malformed)
+    }
+
+    /// Fills the bytes, until the time is up.
+    fn read(&mut self, mut bytes: &mut [u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let left = self.until.since(clock::System.now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.stream.set_read_timeout(Some(left))?;
+            match self.stream.read(bytes) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => bytes = &mut bytes[n..],
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(timed_out(e)),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -165,9 +187,22 @@ mod tests {
             receive(&mut theirs);
             theirs.write_all(&[reply(2, 1), reply(3, 2)].concat()).unwrap();
         });
-        let mut bus_of_ours = Bus::greet(ours).unwrap();
+        let mut bus_of_ours = Bus::greet(ours, ANSWER).unwrap();
         let Err(CallError::Refused { name, .. }) = bus_of_ours.call(&BUS, "ListNames", &[]) else { panic!() };
         assert_eq!(name, "a.B");
+        bus.join().unwrap();
+    }
+
+    #[test]
+    fn a_bus_that_speaks_slowly_is_given_up_too() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let bus = thread::spawn(move || {
+            while theirs.write_all(b"x").is_ok() {
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let e = Bus::greet(ours, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(e.kind(), io::ErrorKind::TimedOut);
         bus.join().unwrap();
     }
 
@@ -177,7 +212,7 @@ mod tests {
             let (ours, mut theirs) = UnixStream::pair().unwrap();
             theirs.write_all(answer).unwrap();
             theirs.shutdown(std::net::Shutdown::Write).unwrap();
-            assert!(Bus::greet(ours).is_err());
+            assert!(Bus::greet(ours, ANSWER).is_err());
         }
     }
 }
