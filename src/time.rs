@@ -53,6 +53,9 @@ impl fmt::Debug for Instant {
 pub struct UnixTime(pub u64);
 
 impl UnixTime {
+    /// 2025-01-01: a clock that shows less was never set, for no pvpn is older than that.
+    pub const FIRST: UnixTime = UnixTime(1_735_689_600);
+
     /// Reads RFC 3339 in UTC: `2026-05-28T20:26:40Z`, with any number of fractional digits, which are dropped. `None` for
     /// anything else, and for times before 1970.
     pub fn parse(text: &str) -> Option<UnixTime> {

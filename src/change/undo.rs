@@ -160,7 +160,7 @@ fn undo_sysctl(sys: &dyn Machine, path: &str, ours: u32, was: u32) -> io::Result
 /// The rules of a machine without a tunnel: none, or `Blocked`.
 fn undo_firewall(sys: &dyn Machine) -> Result<Outcome> {
     let Some(closed) = state::load_killswitch(sys.files())? else {
-        let none = Ruleset { tables: Vec::new() };
+        let none = Ruleset::none();
         sys.net().load_ruleset(&none).doing(|| "undo firewall")?;
         return Ok(Outcome::Undone);
     };

@@ -86,7 +86,8 @@ struct Session<'a> {
 }
 
 /// Asks, tries, and returns the text to write. `text` is the file as it is, empty when there is none; `place` is the
-/// configuration directory and the home; `ask` is `None` with `--non-interactive`. The secrets of `args` have been read (`Init::read_stdin`).
+/// configuration directory and the home; `ask` is `None` with `--non-interactive`. The secrets of `args` have been read
+/// (`Init::read_stdin`).
 pub fn run<'a>(
     args: &'a Init,
     text: &str,

@@ -12,8 +12,6 @@ use crate::error::Error;
 use crate::time::{Duration, Instant, UnixTime, millis, secs};
 use std::collections::VecDeque;
 
-/// 2025-01-01T00:00:00Z: no pvpn is older than that.
-const WRITTEN: UnixTime = UnixTime(1_735_689_600);
 /// So little behind is caught up with before a handshake is given up; chosen.
 const SLACK: u64 = 60;
 /// How often the highest clock is stored; chosen: an SD card wears.
@@ -95,7 +93,9 @@ impl Clock {
             return None;
         }
         let why = match self.highest {
-            Some(highest) if highest > WRITTEN => format!("behind the {highest} of the last handshake"),
+            Some(highest) if highest > UnixTime::FIRST => {
+                format!("behind the {highest} of the last handshake")
+            }
             _ => "older than pvpn itself".to_owned(),
         };
         let then = self.text.as_ref().map_or_else(|| "asking a time server".to_owned(), Clone::clone);
@@ -150,7 +150,7 @@ impl Clock {
         let State::Wrong { asking, .. } = &mut self.state else { return };
         *asking = false;
         match answer {
-            Ok(time) if time < WRITTEN => {
+            Ok(time) if time < UnixTime::FIRST => {
                 self.text = Some(format!("a time server says {time}: not believed"))
             }
             Ok(time) => {
@@ -173,7 +173,7 @@ impl Clock {
     }
 
     fn judge(&mut self, now: Instant, wall: UnixTime) {
-        let floor = self.highest.unwrap_or(WRITTEN).max(WRITTEN);
+        let floor = self.highest.unwrap_or_default().max(UnixTime::FIRST);
         let is_behind = wall.0 + SLACK < floor.0;
         match &mut self.state {
             State::Right if is_behind => {

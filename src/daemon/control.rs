@@ -1,8 +1,9 @@
 //! What goes over `/run/pvpn/control.sock` (0600): one request line from a command, reply lines until `done`.
 //!
 //! A request is a verb and its words: `connect {JSON of a wish}`, `disconnect keep|open|close`, `killswitch on|off`,
-//! `status`, `cancel`, `lend outside|drop`. Replies: `say TEXT` while it goes on, `status JSON`, and last `done EXIT TEXT`. Lines end in a
-//! newline and are at most [`LINE_MOST`] bytes; anything else is answered with a usage error and closed.
+//! `status`, `cancel`, `lend outside|drop`. Replies: `say TEXT` while it goes on, `status JSON`, and last `done EXIT
+//! TEXT`. Lines end in a newline and are at most [`LINE_MOST`] bytes; anything else is answered with a usage error and
+//! closed.
 
 use super::wish::{Text, Wish};
 use crate::error::{Error, Exit};

@@ -181,7 +181,7 @@ impl Daemon {
         self.memory = memory;
     }
 
-    /// `wall` is only ever shown, never counted with.
+    /// `wall` is shown, and compared with dates of the provider's: deadlines of pvpn's own are counted from `now`.
     pub fn handle(&mut self, now: Instant, wall: UnixTime, event: Event) {
         self.wall = wall;
         if let Event::Chosen { .. } | Event::Opened { .. } | Event::Kept(..) = event {

@@ -68,7 +68,7 @@ pub enum Action {
     Look,
     Restart,
     Commit,
-    /// Take back what [`Action::Link`] made for this server. `lasting`: it is to be avoided for a while.
+    /// Take back what [`Action::Link`] made for this server. `bad`: it is to be avoided for a while.
     Drop {
         server: Box<Server>,
         bad: bool,

@@ -18,7 +18,7 @@ impl Daemon {
         firewall::lan(self.config.network.lan.as_deref(), Some(&self.surroundings.attached))
     }
 
-    /// What may pass in this state. `None`: no rules at all.
+    /// What may pass in this state.
     pub(super) fn policy(&self) -> Policy {
         let mut tunnels: Vec<TunnelPolicy> = self.up.iter().map(|up| self.tunnel_policy(up)).collect();
         if let Some(making) = &self.making {

@@ -97,8 +97,8 @@ struct HoldText {
 }
 
 impl Record {
-    /// Whether the peers that the kernel shows are the recorded ones. A supervisor that was killed while it changed them in place left
-    /// a tunnel to another server than the recorded one.
+    /// Whether the peers that the kernel shows are the recorded ones. A supervisor that was killed while it changed
+    /// them in place left a tunnel to another server than the recorded one.
     pub fn has_peers(&self, shown: &[PublicKey]) -> bool {
         let is_there = |key: &PublicKey| shown.contains(key);
         self.peers.is_empty() || (self.peers.len() == shown.len() && self.peers.iter().all(is_there))

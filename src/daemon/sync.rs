@@ -4,7 +4,8 @@
 //! really listens there, since qBittorrent can accept a setting and listen nowhere (`qbittorrent.md`; then the port is
 //! set to 0 and back, because it acts on a changed value only). Between cycles only the kernel is asked, every 16 s and
 //! without a request: a qBittorrent that restarted with other settings is seen by that, and one that is bound to the
-//! tunnel no more. All preferences are read again every ten minutes. Every pause bends to the wake-ups of others: [`Input::Wake`] is welcome at any time.
+//! tunnel no more. All preferences are read again every ten minutes. Every pause bends to the wake-ups of others:
+//! [`Input::Wake`] is welcome at any time.
 //!
 //! A refused password is tried rarely, so that qBittorrent never bans the machine (five failures), and again at once
 //! when the configuration or qBittorrent changes. What it had before is handed to the caller to keep ([`Memory`]).

@@ -1,6 +1,6 @@
-//! A WireGuard key pair from an Ed25519 seed, with what ring offers. ring does not let an X25519 private key out, so the pair is made
-//! from an Ed25519 seed: the private key is the clamped hash that signs (RFC 8032 section 5.1.5), the public key
-//! the signature key's point in Montgomery form (RFC 7748 section 4.1). Both are one point on one curve.
+//! A WireGuard key pair from an Ed25519 seed, with what ring offers. ring does not let an X25519 private key out, so
+//! the pair is made from an Ed25519 seed: the private key is the clamped hash that signs (RFC 8032 section 5.1.5), the
+//! public key the signature key's point in Montgomery form (RFC 7748 section 4.1). Both are one point on one curve.
 
 use crate::config::secret::{PublicKey, SecretKey};
 use crate::error::{Error, Result};

@@ -141,7 +141,8 @@ impl fmt::Display for Endpoint {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     pub provider: ProviderKind,
-    /// The provider's own key for it: a Proton logical's id with the physical server's, a PIA region with the `cn`, a file's name.
+    /// The provider's own key for it: a Proton logical's id with the physical server's, a PIA region with the `cn`, a
+    /// file's name.
     pub id: String,
     pub name: String,
     /// Its host name where the provider has one; `--server` takes it too.

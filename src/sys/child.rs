@@ -1,4 +1,5 @@
-//! The owner's programs (`on_change`, `on_state`): run without a shell, never waited for, never left running.
+//! The owner's programs (`on_change`, `on_state`): run without a shell, never waited for, and killed when they take too
+//! long, unless the supervisor ended first: the one that is told of that outlives it.
 //!
 //! A command line is split into words, values are put into the words, and no part of it is interpreted any further. Each
 //! program has its own process group, which is killed as a whole when its time is up. Nothing here blocks: the loop calls
@@ -141,13 +142,6 @@ impl Children {
             Err(_) => false,
         });
         ended
-    }
-
-    /// Kills all: the supervisor ends.
-    pub fn kill_all(&mut self) {
-        for running in &mut self.running {
-            running.kill();
-        }
     }
 }
 

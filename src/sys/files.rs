@@ -108,14 +108,6 @@ impl FileImage {
     pub fn is_private(&self) -> bool {
         matches!(self, FileImage::Regular { mode, .. } if mode & 0o077 == 0)
     }
-
-    /// Whether it belongs to this user.
-    pub fn is_owned_by(&self, user: u32) -> bool {
-        match self {
-            FileImage::Absent => false,
-            FileImage::Regular { uid, .. } | FileImage::Symlink { uid, .. } => *uid == user,
-        }
-    }
 }
 
 impl fmt::Debug for FileImage {

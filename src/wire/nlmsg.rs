@@ -20,8 +20,6 @@ const BODY_MOSTLY: usize = 256;
 // Message kinds (linux/netlink.h).
 pub const NLMSG_ERROR: u16 = 2;
 pub const NLMSG_DONE: u16 = 3;
-/// Kinds below this are netlink's own.
-pub const NLMSG_MIN_TYPE: u16 = 0x10;
 
 // Request flags.
 pub const NLM_F_REQUEST: u16 = 0x1;
@@ -33,7 +31,6 @@ pub const NLM_F_CREATE: u16 = 0x400;
 pub const NLM_F_APPEND: u16 = 0x800;
 
 // Reply flags.
-pub const NLM_F_MULTI: u16 = 0x2;
 /// What is dumped changed meanwhile: the dump must be repeated.
 pub const NLM_F_DUMP_INTR: u16 = 0x10;
 /// The acknowledged request's payload was left out.
@@ -95,19 +92,7 @@ impl Message {
         self.put(kind, &n.to_ne_bytes())
     }
 
-    pub fn put_u64(&mut self, kind: u16, n: u64) -> &mut Message {
-        self.put(kind, &n.to_ne_bytes())
-    }
-
-    pub fn put_be16(&mut self, kind: u16, n: u16) -> &mut Message {
-        self.put(kind, &n.to_be_bytes())
-    }
-
     pub fn put_be32(&mut self, kind: u16, n: u32) -> &mut Message {
-        self.put(kind, &n.to_be_bytes())
-    }
-
-    pub fn put_be64(&mut self, kind: u16, n: u64) -> &mut Message {
         self.put(kind, &n.to_be_bytes())
     }
 
@@ -326,16 +311,8 @@ impl<'a> Attr<'a> {
         self.array().map(u64::from_ne_bytes)
     }
 
-    pub fn be16(&self) -> Result<u16, Malformed> {
-        self.array().map(u16::from_be_bytes)
-    }
-
     pub fn be32(&self) -> Result<u32, Malformed> {
         self.array().map(u32::from_be_bytes)
-    }
-
-    pub fn be64(&self) -> Result<u64, Malformed> {
-        self.array().map(u64::from_be_bytes)
     }
 
     /// Four or sixteen bytes in network order.

@@ -1,6 +1,6 @@
 //! The two facts about a certificate that webpki does not tell: the common name of its subject, and whether it has a
-//! subject alternative name (RFC 5280 sections 4.1 and 4.2.1.6); and the key inside a SubjectPublicKeyInfo. Reads DER (X.690) only as far as these need; says nothing
-//! about whether the certificate is to be trusted. No input panics.
+//! subject alternative name (RFC 5280 sections 4.1 and 4.2.1.6); and the key inside a SubjectPublicKeyInfo. Reads DER
+//! (X.690) only as far as these need; says nothing about whether the certificate is to be trusted. No input panics.
 
 /// Not a certificate, or DER this reader does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,8 +12,6 @@ use std::path::Path;
 
 /// The netdev egress hook (Linux 5.16, commit 42df6e1d221d).
 const EGRESS_SINCE: (u32, u32) = (5, 16);
-/// Where the clock of a machine without one begins, and later ones that were never set: before this there was no pvpn.
-const FIRST_DAY: UnixTime = UnixTime(1_735_689_600); // 2025-01-01
 
 pub fn look() -> Vec<Finding> {
     let highest = state::load_clock(&Disk).ok().flatten();
@@ -94,7 +92,9 @@ fn clock_of(now: UnixTime, highest: Option<UnixTime>) -> Finding {
             ),
             advice,
         ),
-        _ if now < FIRST_DAY => Finding::failed("clock", format!("it shows {now}, which cannot be"), advice),
+        _ if now < UnixTime::FIRST => {
+            Finding::failed("clock", format!("it shows {now}, which cannot be"), advice)
+        }
         _ => Finding::ok("clock", format!("{now}")),
     }
 }

@@ -1,6 +1,6 @@
 //! A qBittorrent of this machine whose WebUI does not answer, or wants a password that nobody knows: its settings file is
-//! found, and with consent changed so that programs of this machine get in. qBittorrent writes the file anew when it ends, so this is done only while
-//! it is stopped.
+//! found, and with consent changed so that programs of this machine get in. qBittorrent writes the file anew when it
+//! ends, so this is done only while it is stopped.
 
 use super::Session;
 use crate::error::Result;

@@ -41,11 +41,6 @@ impl Proton<'_> {
         Ok(())
     }
 
-    /// Forgets the list in memory; the next question reads it from disk.
-    pub fn drop_list(&mut self) {
-        self.list = None;
-    }
-
     /// Sees to it that `self.list` is there.
     pub(super) fn load_list(&mut self, refresh: bool) -> Result<()> {
         if self.list.is_none() {

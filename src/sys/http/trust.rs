@@ -3,7 +3,8 @@
 //! certificate that it signed itself, if any.
 //!
 //! [`Verifier`] differs from webpki in one point: a leaf without any subject alternative name is matched by its
-//! subject's common name, byte for byte (RFC 6125 section 6.4.4 allows that as a last resort). PIA's older servers have such leaves.
+//! subject's common name, byte for byte (RFC 6125 section 6.4.4 allows that as a last resort). PIA's older servers have
+//! such leaves.
 
 use crate::wire::http::{Anchor, HttpError, Trust};
 use crate::wire::x509;

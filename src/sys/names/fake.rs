@@ -27,16 +27,8 @@ impl FakeNames {
         let name = |index: u32| links.iter().find(|l| l.index == index).map(|l| l.name.as_str());
         self.resolved.borrow_mut().retain(|index, _| name(*index).is_some());
         let resolved = self.resolved.borrow();
-        let resolved = resolved
-            .iter()
-            .map(|(i, n)| {
-                format!(
-                    "resolved {:?} {n:?}
-",
-                    name(*i)
-                )
-            })
-            .collect::<String>();
+        let resolved =
+            resolved.iter().map(|(i, n)| format!("resolved {:?} {n:?}\n", name(*i))).collect::<String>();
         let records =
             self.records.borrow().iter().map(|(r, t)| format!("resolvconf {r} {t:?}\n")).collect::<String>();
         resolved + &records

@@ -1,6 +1,7 @@
 //! Hears when anybody changes what pvpn set up: NetworkManager, dhcpcd, a hand at a terminal, a cable.
 
 use crate::firewall::ruleset::TABLE;
+use crate::sys;
 use crate::sys::netlink::{self, Protocol, Socket};
 use crate::wire::nft::{self, Family};
 use crate::wire::nlmsg::Frame;
@@ -38,8 +39,6 @@ impl Changed {
 
 /// RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_RULE, _IPV6_IFADDR, _IPV6_ROUTE, _IPV6_RULE (linux/rtnetlink.h).
 const ROUTE_GROUPS: [u32; 7] = [1, 5, 7, 8, 9, 11, 19];
-/// NFNLGRP_NFTABLES (linux/netfilter/nfnetlink.h).
-const NFTABLES_GROUP: u32 = 7;
 
 /// Two sockets that become readable when something changed.
 pub struct Monitor {
@@ -52,7 +51,7 @@ impl Monitor {
     pub fn open() -> io::Result<Monitor> {
         Ok(Monitor {
             route: Socket::subscribe(Protocol::Route, &ROUTE_GROUPS)?,
-            netfilter: Socket::subscribe(Protocol::Netfilter, &[NFTABLES_GROUP])?,
+            netfilter: sys::nft::watch()?,
         })
     }
 

@@ -120,6 +120,7 @@ pub struct Path {
     /// The route's own limit (learned or set), else the link's MTU.
     pub mtu: u32,
 }
+
 pub fn dump(ipv4: bool) -> Message {
     let mut header = [0; ROUTE_HEADER];
     header[0] = family(ipv4);
