@@ -58,6 +58,8 @@ check: setup ## format, lints, import rules, every test but the lab's
 # `--target` keeps the flags away from build scripts and macros.
 STATIC := -C llvm-args=-enable-machine-outliner=never -C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no \
 	-C link-arg=-fuse-ld=bfd -C link-arg=-Wl,-T,$(CURDIR)/pkg/no-unwinding.ld
+# Panics name their source file: without where the builder keeps crates (the folder is cargo's name for crates.io).
+STATIC += --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/index.crates.io-1949cf8c6b5b557f/=
 
 $(AMD64): $(SOURCES)
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="$(STATIC)" \
