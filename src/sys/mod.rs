@@ -28,6 +28,7 @@ pub mod sent;
 pub mod signal;
 pub mod sock_diag;
 pub mod socket;
+mod stack;
 pub mod terminal;
 pub mod user;
 pub mod wireguard;
