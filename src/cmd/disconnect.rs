@@ -2,8 +2,8 @@
 
 use super::{Place, note, offline, place, supervisor, unbind};
 use crate::cli::Global;
-use crate::daemon::STAYS_BOUND;
 use crate::daemon::control::Ask;
+use crate::daemon::{STAYS_BOUND, killswitch_words};
 use crate::error::{Exit, Result};
 use crate::time::{Duration, secs};
 
@@ -35,9 +35,4 @@ fn disconnect(global: &Global, ks: Option<bool>) -> Result<Exit> {
         }
         Ok(Exit::Done)
     })
-}
-
-/// The last line of `disconnect`.
-pub fn killswitch_words(on: bool) -> &'static str {
-    if on { "kill switch on: the machine is closed" } else { "kill switch off" }
 }

@@ -5,6 +5,7 @@ use super::{connect, note, offline, place, print, supervisor};
 use crate::address::PRIVATE;
 use crate::cli::{Global, Killswitch};
 use crate::daemon::control::Ask;
+use crate::daemon::killswitch_words;
 use crate::error::{Exit, Result};
 use crate::sys::files::Disk;
 use crate::time::{Duration, secs};
@@ -47,7 +48,7 @@ fn restore(global: &Global) -> Result<Exit> {
     super::need_root("killswitch restore")?;
     let Some(lock) = supervisor::lock_if_alone().transpose() else { return Ok(Exit::Done) };
     let on = offline::restore(lock, &place(global).dir)?;
-    note(global, super::disconnect::killswitch_words(on));
+    note(global, killswitch_words(on));
     Ok(Exit::Done)
 }
 

@@ -7,7 +7,7 @@
 use super::control::Tell;
 use super::lease::PortState;
 use super::sync::SyncState;
-use super::{Action, Daemon};
+use super::{Action, Daemon, killswitch_words, phase};
 use crate::error::{Error, Exit};
 use crate::status;
 use crate::time::{Duration, Instant, secs};
@@ -28,10 +28,10 @@ const CONNECT: Duration = secs(56);
 
 #[derive(Debug)]
 enum Wait {
-    /// For traffic.
-    Connect { begun_at: Instant },
+    /// For traffic. `is_first`: there was no tunnel before.
+    Connect { begun_at: Instant, is_first: bool },
     /// Traffic flows since then; for the port, then for qBittorrent.
-    Settle { begun_at: Instant, connected_at: Instant, port_at: Option<Instant> },
+    Settle { begun_at: Instant, is_first: bool, connected_at: Instant, port_at: Option<Instant> },
     /// For the end of the supervisor.
     End,
 }
@@ -43,9 +43,9 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub fn wait_for_connect(&mut self, id: ClientId, now: Instant) {
+    pub fn wait_for_connect(&mut self, id: ClientId, now: Instant, is_first: bool) {
         self.forget(id);
-        self.waiting.push((id, Wait::Connect { begun_at: now }));
+        self.waiting.push((id, Wait::Connect { begun_at: now, is_first }));
     }
 
     pub fn wait_for_end(&mut self, id: ClientId) {
@@ -61,10 +61,6 @@ impl Clients {
         !self.waiting.is_empty()
     }
 
-    pub fn is_connecting(&self, id: ClientId) -> bool {
-        self.waiting.iter().any(|(i, w)| *i == id && matches!(w, Wait::Connect { .. }))
-    }
-
     pub fn say(&self, actions: &mut VecDeque<Action>, text: String) {
         for (id, wait) in &self.waiting {
             if !matches!(wait, Wait::End) {
@@ -76,8 +72,8 @@ impl Clients {
     /// Traffic flows.
     pub fn connected(&mut self, now: Instant) {
         for (_, wait) in &mut self.waiting {
-            if let Wait::Connect { begun_at } = *wait {
-                *wait = Wait::Settle { begun_at, connected_at: now, port_at: None };
+            if let Wait::Connect { begun_at, is_first } = *wait {
+                *wait = Wait::Settle { begun_at, is_first, connected_at: now, port_at: None };
             }
         }
     }
@@ -95,7 +91,7 @@ impl Clients {
     /// Who has waited for traffic long enough is told so; the attempt goes on.
     fn expire_connects(&mut self, now: Instant, actions: &mut VecDeque<Action>, trouble: Option<&Error>) {
         self.waiting.retain(|(id, wait)| {
-            let Wait::Connect { begun_at } = wait else { return true };
+            let Wait::Connect { begun_at, .. } = wait else { return true };
             let is_over = *id != SERVICE && now >= *begun_at + CONNECT;
             if is_over {
                 let why =
@@ -125,10 +121,10 @@ impl Clients {
                 Wait::Settle { begun_at, port_at: Some(at), .. } => {
                     Some((*at + QBITTORRENT).min(*begun_at + CONNECT))
                 }
-                Wait::Settle { begun_at, connected_at, port_at: None } => {
+                Wait::Settle { begun_at, connected_at, port_at: None, .. } => {
                     Some((*connected_at + PORT).min(*begun_at + CONNECT))
                 }
-                Wait::Connect { begun_at } if *id != SERVICE => Some(*begun_at + CONNECT),
+                Wait::Connect { begun_at, .. } if *id != SERVICE => Some(*begun_at + CONNECT),
                 Wait::Connect { .. } | Wait::End => None,
             })
             .min()
@@ -136,6 +132,32 @@ impl Clients {
 }
 
 impl Daemon {
+    /// Ctrl-C at a command: what its request began is undone. A switch that is over stays, there being no way back.
+    pub(super) fn cancel(&mut self, now: Instant, id: ClientId) {
+        let wait = self.clients.waiting.iter().find(|(i, _)| *i == id).map(|(_, wait)| wait);
+        let (undoes, text) = match wait {
+            Some(Wait::Connect { .. }) => return self.phase.handle(now, phase::Input::Cancel),
+            Some(Wait::Settle { is_first, .. }) if *is_first && !self.is_service => (true, "interrupted"),
+            Some(Wait::Settle { .. }) => (false, "interrupted; the connection stays"),
+            Some(Wait::End) | None => return,
+        };
+        if undoes {
+            self.say_if_closed();
+        }
+        self.clients.forget(id);
+        self.actions.push_back(Action::Tell(id, Tell::Done(Exit::Interrupted, text.to_owned())));
+        if undoes {
+            self.disconnect(now, None);
+        }
+    }
+
+    /// For those whose request has come to nothing: it may have closed the machine, and opens it no more.
+    pub(super) fn say_if_closed(&mut self) {
+        if self.killswitch {
+            self.clients.say(&mut self.actions, killswitch_words(true).to_owned());
+        }
+    }
+
     /// Ends the waits that are over.
     pub(super) fn answer_clients(&mut self, now: Instant) {
         let trouble = self.phase.trouble();
@@ -148,7 +170,7 @@ impl Daemon {
         let summary = self.summary(now);
         let mut waiting = std::mem::take(&mut self.clients.waiting);
         waiting.retain_mut(|(id, wait)| {
-            let Wait::Settle { begun_at, connected_at, port_at } = wait else { return true };
+            let Wait::Settle { begun_at, connected_at, port_at, .. } = wait else { return true };
             let is_over = now >= *begun_at + CONNECT;
             let is_settled = view.state != PortState::Asking;
             if is_settled && port_at.is_none() {

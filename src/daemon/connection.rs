@@ -352,6 +352,9 @@ impl Daemon {
                 self.write_record(now);
             }
             Err(e) => {
+                if self.up.is_none() {
+                    self.say_if_closed();
+                }
                 self.clients.fail_connects(&mut self.actions, &e);
                 // A wish that could not be met is over: the connection there is goes on, with what led to it.
                 self.wish = self.up.as_ref().map(|up| up.wish.clone()).or(self.wish.take());

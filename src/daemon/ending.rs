@@ -13,6 +13,11 @@ const RESTORE: Duration = secs(4);
 /// In the last line of `disconnect`, where that is so.
 pub const STAYS_BOUND: &str = "qBittorrent stays bound to the tunnel; ";
 
+/// The end of the last line of `disconnect`.
+pub fn killswitch_words(on: bool) -> &'static str {
+    if on { "kill switch on: the machine is closed" } else { "kill switch off" }
+}
+
 /// How the supervisor ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -39,9 +44,9 @@ impl Daemon {
                     self.handle_phase(now, action);
                 }
             }
-            self.clients
-                .fail_connects(&mut self.actions, &Error::new(Exit::Interrupted, "disconnected meanwhile"));
         }
+        self.clients
+            .fail_connects(&mut self.actions, &Error::new(Exit::Interrupted, "disconnected meanwhile"));
         if let Some(on) = ks {
             self.closing = Some(on);
         }
@@ -100,8 +105,7 @@ impl Daemon {
 
     pub(super) fn torn_down(&mut self, result: Result<(), Error>) {
         let result = result.map(|()| {
-            let words =
-                if self.killswitch { "kill switch on: the machine is closed" } else { "kill switch off" };
+            let words = killswitch_words(self.killswitch);
             let is_bound = self.config.qbittorrent.enable && !self.config.qbittorrent.unbind;
             let bound = if is_bound { STAYS_BOUND } else { "" };
             format!("disconnected; {bound}{words}")

@@ -46,7 +46,7 @@ use std::collections::VecDeque;
 use sync::Sync;
 use wish::Wish;
 
-pub use ending::STAYS_BOUND;
+pub use ending::{STAYS_BOUND, killswitch_words};
 pub use event::{Action, Event, LeaseEvent, Look, Signal, Surroundings};
 
 /// The supervisor.
@@ -314,11 +314,7 @@ impl Daemon {
                 self.actions.push_back(Action::Tell(id, Tell::Status(text)));
             }
             Ask::Lend(what) => self.lend(now, id, what),
-            Ask::Cancel => {
-                if self.clients.is_connecting(id) {
-                    self.phase.handle(now, phase::Input::Cancel);
-                }
-            }
+            Ask::Cancel => self.cancel(now, id),
         }
     }
 
@@ -332,11 +328,11 @@ impl Daemon {
         if wish.ks && !self.killswitch {
             self.change_killswitch(true);
         }
-        self.clients.wait_for_connect(id, now);
+        let is_up = self.up.is_some();
+        self.clients.wait_for_connect(id, now, !is_up);
         let forwarding = self.config.port_forwarding.enable;
         let meets = |up: &Up| up.meets(&wish, forwarding) && up.wish.dns == wish.dns;
         let stays = self.up.as_ref().is_some_and(meets) && !self.phase.is_running();
-        let is_up = self.up.is_some();
         if let (Some(up), true) = (&mut self.up, stays) {
             up.wish = wish.clone();
         }

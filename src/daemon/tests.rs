@@ -13,6 +13,7 @@ use control::{Ask, Tell};
 use phase::{Choice, Ready};
 use std::path::Path;
 
+mod clients;
 mod comeback;
 mod port;
 mod recovery;
