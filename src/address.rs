@@ -58,6 +58,11 @@ impl IpNet {
     pub fn is_private(&self) -> bool {
         PRIVATE.iter().any(|p| p.covers(self))
     }
+
+    /// Whether this is of the ranges from which an interface takes an address by itself.
+    pub fn is_link_local(&self) -> bool {
+        LINK_LOCAL.iter().any(|p| p.covers(self))
+    }
 }
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> IpNet {
@@ -74,8 +79,14 @@ pub const PRIVATE: [IpNet; 6] = [
     v4(10, 0, 0, 0, 8),
     v4(172, 16, 0, 0, 12),
     v4(192, 168, 0, 0, 16),
-    v4(169, 254, 0, 0, 16),
+    LINK_LOCAL[0],
     IpNet { addr: IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), prefix: 7 },
+    LINK_LOCAL[1],
+];
+
+/// RFC 3927 and RFC 4291 section 2.5.6.
+const LINK_LOCAL: [IpNet; 2] = [
+    v4(169, 254, 0, 0, 16),
     IpNet { addr: IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), prefix: 10 },
 ];
 

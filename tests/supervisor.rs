@@ -344,6 +344,32 @@ fn a_directory_named_from_where_one_stands_is_the_supervisors_as_well() {
     });
 }
 
+#[test]
+fn the_owner_gets_in_before_an_address_is_there_and_past_a_broken_configuration() {
+    in_namespace("the_owner_gets_in_before_an_address_is_there_and_past_a_broken_configuration", || {
+        configure();
+        let lets_in = |net: &str| run("nft list chain inet pvpn input").contains(net);
+        let restored = || {
+            run("nft flush ruleset");
+            assert_eq!(pvpn(&["killswitch", "restore"]).0, Some(0));
+            lets_in("172.16.0.0/12")
+        };
+        fs::write(format!("{DIR}/config.ini"), "[qbittorrent]\nenable = false\n").unwrap();
+        run("ip link add lan type veth peer name far");
+        run("ip addr add 192.168.7.5/24 dev lan");
+        run("ip addr add fe80::5/64 dev lan nodad");
+        assert_eq!(pvpn(&["killswitch", "on", "--yes"]).0, Some(0));
+        assert!(lets_in("192.168.7.0/24") && !lets_in("172.16.0.0/12"));
+        assert!(!restored());
+        run("ip addr del 192.168.7.5/24 dev lan");
+        assert!(restored(), "whatever the LAN was when it was closed");
+        run("ip addr add 10.3.3.3/24 dev lan");
+        assert!(!restored());
+        fs::write(format!("{DIR}/config.ini"), "[network\n").unwrap();
+        assert!(restored());
+    });
+}
+
 /// A supervisor that could not begin takes a moment to end. Whoever comes in it waits, and does what was asked.
 #[test]
 fn a_command_right_behind_a_failed_one_does_what_it_would_alone() {

@@ -1,7 +1,7 @@
 //! What commands do when no supervisor runs: put files back that a power cut left changed, undo what a dead supervisor
 //! left, open or close the kill switch.
 
-use crate::address::PRIVATE;
+use crate::address::{IpNet, PRIVATE};
 use crate::change::state::{self, KillSwitch};
 use crate::change::{self, Changes, FIREWALL, Step, recover};
 use crate::daemon::Surroundings;
@@ -163,16 +163,12 @@ impl Machine {
         run::surroundings(&self.sys, &self.changes).unwrap_or_default()
     }
 
-    /// Configured, else attached, else what it was closed with, else all private ranges.
-    fn lan(&self, config_dir: &Path) -> Vec<crate::address::IpNet> {
-        let configured = run::load_config(self.sys.files(), config_dir).ok().and_then(|c| c.network.lan);
-        let attached = self.surroundings().attached;
-        if configured.is_none() && !attached.iter().any(crate::address::IpNet::is_private) {
-            if let Ok(Some(closed)) = state::load_killswitch(self.sys.files()) {
-                return closed.lan;
-            }
+    /// As a supervisor has it; a configuration that cannot be read leaves the owner every private range.
+    fn lan(&self, config_dir: &Path) -> Vec<IpNet> {
+        match run::load_config(self.sys.files(), config_dir) {
+            Ok(config) => firewall::lan(config.network.lan.as_deref(), Some(&self.surroundings().attached)),
+            Err(_) => PRIVATE.to_vec(),
         }
-        firewall::lan(configured.as_deref(), Some(&attached))
     }
 
     fn policy(&self, on: bool, record: Option<&Record>, config_dir: &Path) -> Policy {

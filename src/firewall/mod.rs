@@ -199,11 +199,34 @@ impl Policy {
 
 /// What "LAN" means: the configured networks as they are, else the private ones among those attached to the links
 /// (`None` when they could not be listed), else, when that leaves none, all private ranges, so that the owner is never
-/// locked out. An attacker who hands out a public range by DHCP gains nothing (TunnelCrack LocalNet, CVE-2023-36672).
+/// locked out. So it is before an interface has an address: those that it gives itself (link-local) are none. An
+/// attacker who hands out a public range by DHCP gains nothing (TunnelCrack LocalNet, CVE-2023-36672).
 pub fn lan(configured: Option<&[IpNet]>, attached: Option<&[IpNet]>) -> Vec<IpNet> {
-    let nets: Vec<IpNet> = match configured {
-        Some(nets) => nets.iter().map(IpNet::network).collect(),
-        None => attached.unwrap_or_default().iter().map(IpNet::network).filter(IpNet::is_private).collect(),
+    let nets: Vec<IpNet> = match (configured, attached) {
+        (Some(nets), _) => nets.iter().map(IpNet::network).collect(),
+        (None, Some(nets)) if !nets.iter().all(IpNet::is_link_local) => {
+            nets.iter().map(IpNet::network).filter(IpNet::is_private).collect()
+        }
+        (None, _) => Vec::new(),
     };
     if nets.is_empty() { PRIVATE.to_vec() } else { nets }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lan_is_what_is_written_else_what_is_attached_else_all_that_is_private() {
+        let nets = |text: &str| text.split(' ').map(|n| n.parse().unwrap()).collect::<Vec<IpNet>>();
+        let attached = |text| lan(None, Some(&nets(text)));
+        assert_eq!(lan(Some(&nets("10.9.0.0/16")), Some(&nets("192.168.1.0/24"))), nets("10.9.0.0/16"));
+        assert_eq!(attached("192.168.1.0/24 fe80::/64"), nets("192.168.1.0/24 fe80::/64"));
+        // Addresses that an interface gives itself come before those that the owner reaches it by.
+        for early in ["fe80::/64", "169.254.0.0/16 fe80::/64"] {
+            assert_eq!(attached(early), PRIVATE, "{early}");
+        }
+        assert_eq!(attached("203.0.113.0/24 fe80::/64"), nets("fe80::/64"), "a public address is one");
+        assert_eq!((lan(None, Some(&[])), lan(None, None)), (PRIVATE.to_vec(), PRIVATE.to_vec()));
+    }
 }
