@@ -272,7 +272,6 @@ impl Daemon {
         let Some(up) = &self.up else { return };
         let policy = up.policy();
         let view = self.holder.view(now);
-        let port_age = view.since.map_or(0, |at| now.since(at).as_secs());
         let record = Record {
             wish: up.wish.clone(),
             server: up.server().clone(),
@@ -286,7 +285,7 @@ impl Daemon {
             table: up.ready.connection.tunnel.table,
             hold: up.ready.connection.port.clone(),
             port: view.number,
-            port_since: UnixTime(self.wall.0.saturating_sub(port_age)),
+            port_since: self.port_since.unwrap_or(self.wall),
             since: up.since_wall,
             reconnects: self.reconnects,
             comeback_tries: self.comeback.tries(),

@@ -66,6 +66,8 @@ pub struct Daemon {
     making: Option<Making>,
     up: Option<Up>,
     holder: Holder,
+    /// When the port was granted, as it is shown.
+    port_since: Option<UnixTime>,
     publisher: Publisher,
     sync: Sync,
     clients: Clients,
@@ -126,6 +128,7 @@ impl Daemon {
             making: None,
             up: None,
             holder: Holder::Off,
+            port_since: None,
             publisher: Publisher::new(None),
             sync,
             clients: Clients::default(),

@@ -6,7 +6,7 @@ use super::{Action, Daemon, LeaseEvent, publish, sync};
 use crate::config::PortForwarding;
 use crate::provider::PortHold;
 use crate::provider::pia::forward::Gateway;
-use crate::time::Instant;
+use crate::time::{Instant, UnixTime};
 use crate::wire::http::Route;
 use std::net::{IpAddr, SocketAddr};
 
@@ -105,8 +105,19 @@ impl Daemon {
         self.holder.handle(now, lease::Input::Datagram { from, bytes });
     }
 
+    /// Two clocks read in whole seconds do not agree on the last one: what is shown stays until it is off by more.
+    fn date_port(&mut self, now: Instant) {
+        let since = self.holder.view(now).since;
+        let at = since.map(|at| UnixTime(self.wall.0.saturating_sub(now.since(at).as_secs())));
+        let stays = matches!((at, self.port_since), (Some(at), Some(shown)) if at.0.abs_diff(shown.0) <= 1);
+        if !stays {
+            self.port_since = at;
+        }
+    }
+
     /// Gives the port to those who are told of it.
     pub(super) fn publish(&mut self, now: Instant) {
+        self.date_port(now);
         if self.up.is_some() {
             let number = self.holder.view(now).number;
             self.publisher.handle(now, publish::Input::Number(number));

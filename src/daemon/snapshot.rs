@@ -118,7 +118,7 @@ impl Daemon {
                 PortState::Unavailable => status::PortState::Unavailable,
             },
             number: view.number,
-            since_at: view.since.map(|at| self.wall.0.saturating_sub(now.since(at).as_secs())),
+            since_at: self.port_since.map(|at| at.0),
             expires_s: view.expires_at.map(|at| at.since(now).as_secs()),
         };
         // The list's word counts first: a gateway may stand behind another one.

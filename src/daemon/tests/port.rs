@@ -49,6 +49,24 @@ impl Story {
 }
 
 #[test]
+fn the_time_of_a_grant_stays_the_same_whatever_part_of_a_second_it_is() {
+    let mut s = Story::pia(60);
+    s.gateway(200, r#"{"status":"OK"}"#);
+    let shown = |s: &Story| s.daemon.snapshot(s.now).port.since_at;
+    assert_eq!(shown(&s), Some(WALL.0));
+    // It was granted 0.9 s into a second of the wall clock.
+    for (ms, wall) in [(600, 1), (600, 2), (600, 2), (600, 3)] {
+        s.wall = UnixTime(WALL.0 + wall);
+        s.after(ms, Event::Wake);
+        assert_eq!(shown(&s), Some(WALL.0));
+    }
+    // A clock that is set takes it along.
+    s.wall = UnixTime(WALL.0 + 1003);
+    s.after(0, Event::Wake);
+    assert_eq!(shown(&s), Some(WALL.0 + 1001));
+}
+
+#[test]
 fn a_port_that_ends_soon_and_cannot_be_renewed_is_a_problem_while_it_is_held() {
     let mut s = Story::pia(6);
     s.gateway(200, r#"{"status":"OK"}"#);
