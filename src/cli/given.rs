@@ -86,7 +86,9 @@ impl Given {
             let allowed = own
                 .iter()
                 .chain(spec::GLOBAL)
-                .map(|f| format!("--{}", f.long))
+                .map(|f| f.long)
+                .chain(["version"])
+                .map(|long| format!("--{long}"))
                 .collect::<Vec<_>>()
                 .join(", ");
             let place =

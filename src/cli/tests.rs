@@ -105,7 +105,10 @@ fn a_refusal_says_which_and_what_is_allowed() {
         ("", "which command? `pvpn help` lists them"),
         ("conect", "unknown command 'conect'; there are init, connect, disconnect, status, list,"),
         ("status --jsn", "unknown flag --jsn for status; there are --json, --check, --config-dir,"),
-        ("--json status", "unknown flag --json before a command; there are --config-dir, --verbose,"),
+        (
+            "--json status",
+            "unknown flag --json before a command; there are --config-dir, --verbose, --quiet, --help, --version",
+        ),
         ("status -x", "unknown flag -x for status"),
         ("connect --ks maybe", "--ks cannot be 'maybe'; it must be true or false"),
         ("connect --ks", "--ks needs a value: true or false"),
