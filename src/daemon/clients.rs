@@ -20,7 +20,7 @@ pub type ClientId = u64;
 pub const SERVICE: ClientId = 0;
 
 /// A server that forwards ports grants one by then, or `connect` ends with exit 12 (contract).
-const PORT: Duration = secs(30);
+pub(super) const PORT: Duration = secs(30);
 /// qBittorrent is told by then, or `connect` ends with exit 4 (contract).
 const QBITTORRENT: Duration = secs(10);
 /// All of a connect, however its waits add up: the contract's 60 s, less what the answer takes.

@@ -1,6 +1,7 @@
 //! The supervisor's state as one [`Snapshot`].
 
 use super::Daemon;
+use super::clients::PORT;
 use super::lease::PortState;
 use super::phase::Purpose;
 use super::sync::SyncState;
@@ -127,13 +128,19 @@ impl Daemon {
                 server.exit_address = view.exit_address.map(|a| a.to_string());
             }
         }
+        // What `connect` called exit 12 then.
+        let is_late = self.up.as_ref().is_some_and(|up| now.since(up.since) >= PORT);
         s.health.port = match view.state {
             PortState::Held => Verdict::Ok,
             PortState::Off => Verdict::Off,
-            PortState::Asking => Verdict::Unknown,
-            PortState::Doubtful | PortState::Unavailable => Verdict::Bad,
+            PortState::Asking if !is_late => Verdict::Unknown,
+            PortState::Asking | PortState::Doubtful | PortState::Unavailable => Verdict::Bad,
         };
         let why = match (view.state, view.text) {
+            (PortState::Asking, text) if is_late => {
+                let text = text.unwrap_or_else(|| "the gateway has granted none".to_owned());
+                Some(format!("no port yet: {text}; asking goes on"))
+            }
             (PortState::Doubtful, None) => Some(status::UNCONFIRMED.to_owned()),
             (PortState::Held | PortState::Doubtful, text) => text,
             _ => None,

@@ -155,6 +155,22 @@ fn forwarding_that_is_switched_off_takes_the_port_away_and_on_again_asks_for_one
 }
 
 #[test]
+fn a_gateway_that_grants_nothing_for_half_a_minute_is_a_problem_until_it_does() {
+    let mut s = Story::natpmp();
+    s.reload("");
+    s.after(29_000, Event::Wake);
+    assert_eq!((s.port().0, s.port_problem()), (PortState::Asking, None));
+    s.after(1_000, Event::Wake);
+    assert_eq!(s.port(), (PortState::Asking, None));
+    let problem = s.port_problem().unwrap();
+    assert!(problem.starts_with("no port yet: ") && problem.ends_with("; asking goes on"), "{problem}");
+    assert_eq!(s.daemon.snapshot(s.now).health.port, crate::status::Verdict::Bad);
+    s.reload("log_fallback = /l");
+    s.grant(40_123);
+    assert!(!s.port_problem().unwrap_or_default().contains("no port yet"));
+}
+
+#[test]
 fn another_gateway_is_asked_while_the_number_stays_published() {
     let mut s = Story::natpmp();
     s.reload("log_fallback = /l");

@@ -43,6 +43,7 @@ check "disconnect, closed" timeout 30 pvpn disconnect --ks true
 echo refuse 4 >"$RUN"/vpn2.order
 check "connect to a gateway without a port exits 12" exits 12 connect --cc CH
 same "asking goes on" asking "$(status_of .port.state)"
+check "and status tells of it" exits 4 timeout 5 pvpn status --check
 check "no port is published meanwhile" fails test -e /run/pvpn/forwarded_port
 rm "$RUN"/vpn2.order
 check "granted later: held" within 90 status_is .port.state held
