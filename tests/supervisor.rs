@@ -370,6 +370,36 @@ fn the_owner_gets_in_before_an_address_is_there_and_past_a_broken_configuration(
     });
 }
 
+/// `pvpn connect` by hand, then the service. By hand a second supervisor is refused.
+#[test]
+fn a_service_takes_over_from_the_supervisor_in_the_background() {
+    in_namespace("a_service_takes_over_from_the_supervisor_in_the_background", || {
+        configure();
+        // An API that takes connections and never answers keeps it at work.
+        let api = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = api.local_addr().unwrap();
+        let conf = format!("[protonvpn]\nuser = a\npass = b\napi_url = https://{at}\n");
+        fs::write(format!("{DIR}/config.ini"), conf).unwrap();
+        let connect = |flags: &[&str]| {
+            let mut command = Command::new(PVPN);
+            command.args(["--config-dir", DIR, "connect", "--provider", "proton"]).args(flags);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        };
+        let mut by_hand = connect(&["--ks", "true", "--yes"]).spawn().unwrap();
+        let pid = || fs::read_to_string("/run/pvpn/supervisor.pid").unwrap_or_default();
+        until("it is at work", || !pid().is_empty() && has_rules());
+        let first = pid();
+        let second = connect(&["--foreground"]).env_remove("NOTIFY_SOCKET").status().unwrap();
+        assert_eq!((second.code(), pid()), (Some(1), first.clone()));
+        let service = Supervisor(connect(&["--foreground"]).env("RC_SVCNAME", "pvpn").spawn().unwrap());
+        until("the service is the supervisor", || pid().starts_with(&service.0.id().to_string()));
+        assert!(has_rules(), "and the machine is closed");
+        by_hand.wait().unwrap();
+        assert_eq!(pvpn(&["disconnect", "--ks", "false"]).0, Some(0));
+    });
+}
+
 /// A supervisor that could not begin takes a moment to end. Whoever comes in it waits, and does what was asked.
 #[test]
 fn a_command_right_behind_a_failed_one_does_what_it_would_alone() {

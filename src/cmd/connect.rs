@@ -34,7 +34,8 @@ pub fn run(global: &Global, flags: &Connect) -> Result<Exit> {
     super::killswitch::say_if_open_after_boot(global, wish.ks);
     if flags.foreground {
         let signals = Signals::block().doing(|| "block signals")?;
-        let lock = supervisor::take_its_place(global.quiet, Some(&signals))?;
+        let leaving = older::leave_to_service()?;
+        let lock = supervisor::take_its_place(global.quiet, Some(&signals), leaving)?;
         logging::init_supervisor(&config.dir, global.verbose, logging::Mirror::of_stderr(global.quiet));
         return run::run(Start { config, wish: Some(wish), is_service: true, client: None, lock, signals });
     }

@@ -1,5 +1,6 @@
 //! A supervisor of another version: the program was upgraded under it. `status` says so, and `connect` has it hand
-//! over, by the signal that leaves everything to the next one. One that a service manager started is left to that.
+//! over, by the signal that leaves everything to the next one. One that a service manager started is left to that. And the
+//! other way round: a service that begins takes over from one that a person started.
 
 use super::status;
 use crate::daemon::run;
@@ -7,7 +8,10 @@ use crate::error::{Doing, Result};
 use crate::status::{Area, Snapshot};
 use crate::sys::files::Disk;
 use crate::sys::signal;
-use std::fs;
+use std::{env, fs};
+
+/// Set for services by systemd (sd_notify(3)) and by OpenRC (openrc-run(8)).
+const MANAGERS: [&str; 2] = ["NOTIFY_SOCKET", "RC_SVCNAME"];
 
 const OURS: &str = env!("CARGO_PKG_VERSION");
 
@@ -30,6 +34,18 @@ pub fn hand_over() -> Result<bool> {
     signal::hand_over(pid)
         .doing(|| format!("ask the supervisor of version {} to hand over", snapshot.version))?;
     Ok(true)
+}
+
+/// In a service that begins: tells the supervisor that a person started to leave everything to it, tunnel and all. Its
+/// process id, if there is one.
+pub fn leave_to_service() -> Result<Option<u32>> {
+    if !MANAGERS.iter().any(|name| env::var_os(name).is_some()) {
+        return Ok(None);
+    }
+    let Some(pid) = run::pid(&Disk).filter(|_| !is_service()) else { return Ok(None) };
+    signal::hand_over(pid).doing(|| "ask the running supervisor to hand over")?;
+    log::info!("run: the supervisor in the background (process {pid}) hands over to the service");
+    Ok(Some(pid))
 }
 
 /// Whether the supervisor was started as `connect --foreground`.

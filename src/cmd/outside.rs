@@ -69,7 +69,7 @@ impl Way {
             return Ok(Way::Free);
         }
         let dir = std::path::absolute(config_dir).doing(|| "find the configuration")?;
-        let lock = supervisor::take_its_place(true, None)?;
+        let lock = supervisor::take_its_place(true, None, None)?;
         let signals = Signals::block_endings().doing(|| "block signals")?;
         let stream =
             background::start(move |stream| beside(stream, lock, dir)).doing(|| "start a process")?;

@@ -135,15 +135,17 @@ pub fn lock_if_alone() -> Result<Option<Lock>> {
     })
 }
 
-/// The lock, for a process that becomes the supervisor; one that is there already is an error.
-pub fn take_its_place(quiet: bool, signals: Option<&Signals>) -> Result<Lock> {
+/// The lock, for a process that becomes the supervisor; one that is there already is an error, but for one that was told
+/// to leave.
+pub fn take_its_place(quiet: bool, signals: Option<&Signals>, leaving: Option<u32>) -> Result<Lock> {
     let mut wait = Wait::begin(quiet, signals)?;
     loop {
         match reach(&mut wait)? {
             Reached::Nobody(lock) => return Ok(lock),
             Reached::Supervisor(mut connection) => {
                 let asked = connection.send(&Ask::Status.emit());
-                if asked.and_then(|()| connection.read_lines(ANSWER)).is_ok() {
+                let is_there = asked.and_then(|()| connection.read_lines(ANSWER)).is_ok();
+                if is_there && (leaving.is_none() || run::pid(&Disk) != leaving) {
                     return Err(Error::failed(
                         "a supervisor is running already; end it with `pvpn disconnect`, or stop the service",
                     ));

@@ -144,7 +144,11 @@ if [ "$BOOT" = 3 ]; then
     kernel >"$RUN"/kernel.before
     check "L5, control: without the boot service the same machine leaks" fails leaks_in "$pcap"
     sed -i '/nonsense/d' "$CONFIG/config.ini"
-    check "the next start closes it again and connects" systemctl start pvpn
+    check "the next connect, by hand, closes it again" connect
+    remember
+    check "the service is started beside that" systemctl start pvpn
+    check "it takes over: another process; tunnel, port, resolver and rules as they were" took_over
+    check "and the service manager was told" is_active
     check "connected" within 120 status_is .state connected
     same "and the kill switch is on" on "$(pvpn killswitch status)"
     check "it is removed" remove_it
